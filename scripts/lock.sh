@@ -1,0 +1,9 @@
+#!/bin/sh
+# Writes the lock files anew: versions and hashes for every platform, no addresses.
+set -eu
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+[ -x "$uv" ] || .venv/bin/pip install --quiet uv
+lock() { "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url "$@"; }
+lock pyproject.toml -o requirements/base.lock
+lock pyproject.toml --group dev -o requirements/dev.lock

@@ -1,0 +1,58 @@
+"""The port of a candidate source, and the query that every source answers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int32]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Query:
+    """One user's past and what is asked now, in item positions of the live `ItemTable`.
+
+    items: (n,) positions of the last interactions, oldest first, repeats kept; items the table does not
+    know were left out. weights: (n,) by event type. ages_s: (n,) seconds before `now_s`, never negative.
+    session: (n,) running session number of each. category: position in `ItemTable.categories`, or -1.
+    `memo` is for what several sources share within one request (a folded-in vector), keyed by its owner.
+    """
+
+    items: IntArray
+    weights: FloatArray
+    ages_s: FloatArray
+    session: IntArray
+    now_s: float
+    category: int = -1
+    context: str = "browsing"
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Candidates:
+    """What one source proposes, best first: positions (k,) and its own raw scores (k,)."""
+
+    positions: IntArray
+    scores: FloatArray
+
+
+class CandidateSource(ABC):
+    """Proposes items, and scores items it is given. Blocking and thread-safe: it runs on worker threads.
+
+    A source knows the positions of the model it was trained with; positions beyond are items added since:
+    it ignores them in `query.items` and scores them 0. It filters nothing: what was bought, hidden or out
+    of stock is dropped after the merge, so it proposes more than asked only if it must.
+    """
+
+    name: ClassVar[str]  # in explanations, metrics and settings; never reused for another idea
+
+    @abstractmethod
+    def candidates(self, query: Query, limit: int) -> Candidates:
+        """At most `limit` items, best first, without repeats; empty when it knows nothing of this user."""
+
+    @abstractmethod
+    def score(self, query: Query, positions: IntArray) -> FloatArray:
+        """Its raw score of each of `positions`, on the scale of `candidates`; 0 where it knows nothing."""

@@ -1,0 +1,1 @@
+"""What the shop sells: items, where they are kept, and the table that serving reads."""

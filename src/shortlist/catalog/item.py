@@ -1,0 +1,35 @@
+"""The item: what can be recommended."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from shortlist.events.event import Id
+
+
+class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One item. Everything but its id may be missing: rules then pass it and pages show its id."""
+
+    item_id: Id
+    title: Annotated[str, Meta(max_length=2_000)] = ""
+    description: Annotated[str, Meta(max_length=50_000)] = ""
+    categories: tuple[str, ...] = ()  # the first is the primary one: caps and affinity use it
+    brand: str | None = None
+    price: Annotated[float, Meta(ge=0)] | None = None
+    currency: str | None = None
+    margin: float | None = None  # share of the price, 0.25 = a quarter
+    stock: Annotated[int, Meta(ge=0)] | None = None  # None: not tracked, always in stock
+    image: str | None = None
+    hidden: bool = False
+    added_ms: int = 0
+    attributes: dict[str, Any] = {}
+
+    @property
+    def category(self) -> str | None:
+        """The primary category."""
+        return self.categories[0] if self.categories else None
+
+    @property
+    def is_servable(self) -> bool:
+        """Whether it may be in a slate at all."""
+        return not self.hidden and (self.stock is None or self.stock > 0)

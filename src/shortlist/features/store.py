@@ -1,0 +1,110 @@
+"""The port of the feature store, its records and its errors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct, field
+
+from shortlist.errors import ShortlistError
+from shortlist.events.event import Event
+from shortlist.events.log import Stored
+
+
+class FeatureStoreError(ShortlistError):
+    """The feature store cannot do what was asked."""
+
+
+class StoreUnavailable(FeatureStoreError):
+    """The engine did not answer within its timeout."""
+
+
+class OffsetMoved(FeatureStoreError):
+    """Another owner folded this partition first; seek the log to `stored` and go on."""
+
+    def __init__(self, partition: int, expected: int, stored: int) -> None:
+        super().__init__(
+            f"partition {partition}: expected offset {expected}, the store has {stored}; "
+            "seek there and continue (nothing was written)"
+        )
+        self.stored = stored
+
+
+class Seen(Struct, frozen=True, array_like=True):
+    """One interaction in a user's past. `ts` in ms."""
+
+    item_id: str
+    type: str
+    ts: int
+    session: int  # running number of the user's session it belongs to
+
+
+class Features(Struct, array_like=True):
+    """Everything folded about one user, in event order. An unknown user has the empty one.
+
+    What expires (`last_5`, `session_*`, `affinity`) is already emptied by `read` when its time is over.
+    """
+
+    last_5: list[str] = field(default_factory=list)  # oldest first, repeats kept
+    history: list[Seen] = field(default_factory=list)  # last 200 interactions, oldest first
+    counts: dict[str, int] = field(default_factory=dict)  # by event type
+    interaction_count: int = 0
+    first_ts: int = 0  # ms, smallest event time seen; 0: none
+    last_ts: int = 0  # ms, largest event time seen
+    affinity: dict[str, float] = field(default_factory=dict)  # category -> weight at `affinity_ts`
+    affinity_ts: int = 0
+    purchased: dict[str, float] = field(
+        default_factory=dict
+    )  # item -> quantity kept (cancellations taken off)
+    consumed: dict[str, int] = field(
+        default_factory=dict
+    )  # item rated -> ts; bought once and gone for most shops
+    disliked: dict[str, int] = field(default_factory=dict)  # item -> ts
+    session_id: str = ""
+    session_number: int = 0
+    session_start_ts: int = 0
+    session_count: int = 0
+    appended_ms: int = 0  # append time of the user's last record: starts the expiry
+    version: int = 0  # offset + 1 of the last record that changed anything here
+    taste_version: int = 0  # offset + 1 of the last record that can change a slate's order
+
+
+class Folded(Struct, frozen=True):
+    """What one fold did: the events that counted, in order, and how many were duplicates or unreadable."""
+
+    events: list[Event]
+    duplicates: int
+    unreadable: int
+
+
+class FeatureStore(ABC):
+    """Feature values per user and, per partition, the offset up to which events are folded.
+
+    Blocking: for worker threads. A user's partition is `events.partition.partition_of(user_id, partitions)`.
+    """
+
+    @abstractmethod
+    def read(self, user_ids: Sequence[str], now_ms: int) -> list[Features]:
+        """One `Features` per id, in the order asked; an unknown user has empty ones.
+
+        Raises StoreUnavailable when the engine does not answer within its timeout."""
+
+    @abstractmethod
+    def offset(self, partition: int) -> int:
+        """The next offset to fold; 0 for a partition never folded."""
+
+    @abstractmethod
+    def fold(self, partition: int, batch: Sequence[Stored], *, expect: int, next_offset: int) -> Folded:
+        """Fold `batch` and move the partition's offset to `next_offset` in one atomic step.
+
+        An event whose event_id stood at one of the last `log.dedup_window` offsets counts no more.
+        A value that is no event is counted as unreadable and passed over.
+        Raises OffsetMoved, changing nothing, unless the stored offset is `expect`: this makes a
+        replay after a crash harmless. Offsets may have gaps, so the next one is given, not computed."""
+
+    @abstractmethod
+    def delete(self, user_id: str) -> None:
+        """Forget one user. Later events make them a new one."""
+
+    @abstractmethod
+    def users(self, partition: int) -> Iterator[tuple[str, Features]]:
+        """Every user of a partition with what is stored (expired values included), in no order."""

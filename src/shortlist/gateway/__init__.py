@@ -1,0 +1,1 @@
+"""The HTTP border: who asks, how often, and in what words errors are told (flow 1)."""

@@ -1,0 +1,35 @@
+"""Where the state of one shop lives: one folder, safe to copy while the server is stopped."""
+
+import os
+from pathlib import Path
+
+NAME = ".shortlist"
+
+
+class Home:
+    """The paths below one home folder. Making one touches nothing on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.database = self.path / "db"  # RocksDB: event log and features
+        self.catalog = self.path / "catalog.sqlite"
+        self.models = self.path / "models"
+        self.keys = self.path / "keys"
+        self.server = self.path / "server.json"  # who owns the home: pid and address of a running `serve`
+        self.demo = self.path / "demo.json"  # personas of the storefront
+
+    def make(self) -> "Home":
+        """Create the folder, readable by its owner alone (it holds keys and what people did)."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self
+
+
+def find_home(named: str | None = None) -> Home:
+    """`named`, else SHORTLIST_HOME, else the nearest `.shortlist` upwards, else `.shortlist` here."""
+    if chosen := named or os.environ.get("SHORTLIST_HOME"):
+        return Home(Path(chosen))
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / NAME).is_dir():
+            return Home(folder / NAME)
+    return Home(here / NAME)

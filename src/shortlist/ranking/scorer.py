@@ -1,0 +1,28 @@
+"""The port of the scorer: rows of features in, one probability per row out."""
+
+from abc import ABC, abstractmethod
+
+from shortlist.candidates.source import FloatArray
+from shortlist.errors import ShortlistError
+
+
+class ScorerError(ShortlistError):
+    """The scorer cannot do what was asked."""
+
+
+class ScorerUnavailable(ScorerError):
+    """The model did not answer in time, or answered with something that is no score."""
+
+
+class Scorer(ABC):
+    """Scores candidates with one model version. Blocking and thread-safe."""
+
+    model_version: str
+    feature_names: tuple[str, ...]
+
+    @abstractmethod
+    def score(self, features: FloatArray, *, timeout_s: float) -> FloatArray:
+        """One score in [0, 1] per row, rising with the chance of an interaction.
+
+        features: (rows, len(feature_names)), columns in that order; 0 rows give 0 scores.
+        Raises ScorerUnavailable when the answer is late, has another length, or holds NaN or infinity."""

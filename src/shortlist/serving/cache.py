@@ -1,0 +1,46 @@
+"""The port of the slate cache: pools of ranked items, ready to be cut into slates."""
+
+from abc import ABC, abstractmethod
+
+from msgspec import Struct
+
+
+class PooledItem(Struct, frozen=True, array_like=True):
+    """One item of a pool with why it is there."""
+
+    item_id: str
+    score: float  # calibrated probability after boosts
+    sources: dict[str, float]  # raw score by source name
+    reason: str  # code of the reason, see serving.reasons
+    because: str  # item_id, category or empty: what the reason speaks of
+
+
+class Pool(Struct, frozen=True):
+    """The best items of one user, context and category under one model version, in rank order (design 11)."""
+
+    trace_id: str  # request id of the miss that made it
+    made_ms: int
+    model_version: str
+    user_version: int  # Features.version it was made from: filters differ when this moved
+    taste_version: int  # Features.taste_version: the order differs when this moved
+    catalog_version: int
+    rules_version: str
+    tier: str  # what answered the miss: fresh, popular_category, popular
+    missing: dict[str, str]  # source -> why it brought nothing (late, failed, busy)
+    items: list[PooledItem]
+
+
+class SlateCache(ABC):
+    """Pools by key, bounded in number and age. For the event loop: no call blocks."""
+
+    @abstractmethod
+    async def get(self, key: str) -> Pool | None:
+        """The pool, however old up to `cache.stale_s`; the caller judges its age."""
+
+    @abstractmethod
+    async def put(self, key: str, pool: Pool) -> None:
+        """Keep a pool, replacing an older one."""
+
+    @abstractmethod
+    async def forget(self, user_id: str) -> None:
+        """Drop every pool of a user."""

@@ -1,0 +1,318 @@
+"""Every setting, once: its type, unit, default and meaning; read at start and passed down as values.
+
+Order of origin, later wins: the default here, `shortlist.toml` in the home folder's parent or named by
+`SHORTLIST_CONFIG`, then the environment (`SHORTLIST_<SECTION>__<KEY>`).
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from shortlist.errors import ShortlistError
+
+
+class SettingsError(ShortlistError):
+    """A setting is unknown, of the wrong type, or contradicts another; nothing was started."""
+
+
+def said(text: str) -> Meta:
+    """The one sentence that explains a setting, shown by `shortlist settings` and in the docs."""
+    return Meta(description=text)
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP server."""
+
+    mode: Annotated[
+        Literal["development", "production"],
+        said(
+            "Development makes its own keys and stays on loopback; production refuses to start without keys."
+        ),
+    ] = "development"
+    host: Annotated[str, said("Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), said("Port to listen on; 0 takes a free one.")] = 8000
+    drain_s: Annotated[float, said("Seconds that requests in flight get after SIGTERM.")] = 10.0
+    max_body_bytes: Annotated[int, said("Largest request body accepted, in bytes.")] = 4_000_000
+
+
+class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may ask for whom."""
+
+    hs256_secret_file: Annotated[str, said("File with the HS256 secret (32 bytes or more); empty: none.")] = (
+        ""
+    )
+    jwks_file: Annotated[str, said("JWKS file with the RS256 public keys; read again when it changes.")] = ""
+    issuer: Annotated[str, said("Required `iss` of a token; empty: any.")] = ""
+    audience: Annotated[str, said("Required `aud` of a token; empty: none expected.")] = ""
+    leeway_s: Annotated[float, said("Clock skew allowed on `exp` and `nbf`, in seconds.")] = 30.0
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Rate limits (flow 1)."""
+
+    recommendations_per_min: Annotated[
+        int, said("Requests per minute and user over /recommendations and /similar.")
+    ] = 100
+    events_per_min: Annotated[int, said("Requests to /events per minute and user.")] = 600
+    service_exempt: Annotated[bool, said("Whether service and admin tokens are free of rate limits.")] = True
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The event log (flow 3)."""
+
+    url: Annotated[str, said("Where the log lives; rocksdb: means the home folder.")] = "rocksdb:"
+    partitions: Annotated[
+        int, Meta(ge=1, le=4096), said("Partitions of clickstream.events, fixed once made.")
+    ] = 100
+    retention_days: Annotated[
+        float, said("Days of events kept in the log behind a checkpoint; 0 keeps all.")
+    ] = 0.0
+    dedup_window: Annotated[
+        int, said("Offsets per partition in which an event_id counts once; part of what the fold means.")
+    ] = 10_000
+    max_waiting_events: Annotated[
+        int, said("Events that may wait for the disk before /events answers 503.")
+    ] = 50_000
+    future_s: Annotated[float, said("Seconds an event's time may lie ahead of the server's clock.")] = 300.0
+
+
+class FeatureSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The feature store (flow 4)."""
+
+    url: Annotated[str, said("Where features live; rocksdb: means beside the log.")] = "rocksdb:"
+    batch: Annotated[int, said("Most records folded in one atomic step.")] = 200
+    history: Annotated[int, said("Items of a user's past that are kept.")] = 200
+    session_gap_s: Annotated[float, said("Silence after which a new session begins, in seconds.")] = 1800.0
+    expire_days: Annotated[
+        float, said("Days after a user's last append until last items, session and affinity expire.")
+    ] = 7.0
+    affinity_half_life_days: Annotated[float, said("Days in which a category's affinity halves.")] = 14.0
+
+
+class CatalogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The catalog."""
+
+    url: Annotated[str, said("SQLAlchemy URL of the catalog; sqlite: means the home folder.")] = "sqlite:"
+
+
+class WeightSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an event of each type says about taste, for sources, trending and the ranker alike."""
+
+    view: Annotated[float, said("Weight of a view.")] = 1.0
+    click: Annotated[float, said("Weight of a click.")] = 1.0
+    cart: Annotated[float, said("Weight of putting into the cart.")] = 2.0
+    purchase: Annotated[float, said("Weight of a purchase.")] = 3.0
+    rating: Annotated[float, said("Weight of a rating, whatever its stars.")] = 1.0
+    like: Annotated[float, said("Weight of a like.")] = 2.0
+    dislike: Annotated[float, said("Weight of a dislike; negative: never a taste.")] = -1.0
+    cancel: Annotated[float, said("Weight of a cancellation.")] = 0.0
+    impression: Annotated[float, said("Weight of having been shown.")] = 0.0
+
+
+class CandidateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many candidates each source brings (flow 8); 0 turns a source off."""
+
+    deadline_ms: Annotated[float, said("Milliseconds a source has before the slate goes on without it.")] = (
+        20.0
+    )
+    pool: Annotated[int, said("Most candidates that go on to scoring.")] = 400
+    als: Annotated[int, said("Candidates from collaborative filtering.")] = 50
+    content: Annotated[int, said("Candidates by text and attributes.")] = 30
+    item_to_item: Annotated[int, said("Candidates near the last items in the FAISS index.")] = 50
+    item_knn: Annotated[int, said("Candidates from item-kNN.")] = 100
+    transitions: Annotated[int, said("Candidates that followed the last items.")] = 100
+    session: Annotated[int, said("Candidates from similar sessions (V-SkNN).")] = 100
+    graph: Annotated[int, said("Candidates from GF-CF, where events have no order.")] = 100
+    bought_together: Annotated[int, said("Candidates bought together with the last items.")] = 30
+    popular: Annotated[int, said("Popular candidates.")] = 30
+    trending: Annotated[int, said("Trending candidates.")] = 20
+
+
+class RuleSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Business rules of re-ranking (flows 2 and 8)."""
+
+    enabled: Annotated[bool, said("Whether caps, boosts and the margin filter apply; filters always do.")] = (
+        True
+    )
+    max_per_category: Annotated[int, said("Most items of one category in a slate; 0: no cap.")] = 3
+    max_per_brand: Annotated[int, said("Most items of one brand in a slate; 0: no cap.")] = 2
+    trending_boost: Annotated[float, said("Share by which a trending item's score rises.")] = 0.10
+    min_margin: Annotated[
+        float, said("Items below this margin (share of price) are left out; unknown margins pass.")
+    ] = 0.05
+    repeat_purchases: Annotated[
+        bool, said("Whether bought and rated items may be recommended again (groceries, gifts).")
+    ] = False
+
+
+class CacheSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The slate cache (flows 1 and 2)."""
+
+    url: Annotated[str, said("Where pools are cached; memory: is in this process.")] = "memory:"
+    ttl_s: Annotated[float, said("Seconds a pool is fresh.")] = 3600.0
+    stale_s: Annotated[float, said("Seconds a pool may still serve as fallback.")] = 86_400.0
+    pool: Annotated[int, said("Items in a cached pool.")] = 100
+    max_entries: Annotated[int, said("Pools kept in process.")] = 50_000
+
+
+class ServingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a slate is computed."""
+
+    limit: Annotated[int, said("Items in a slate when the request does not say.")] = 10
+    max_limit: Annotated[int, said("Most items a request may ask for.")] = 100
+    budget_ms: Annotated[float, said("Milliseconds a miss has before a fallback answers.")] = 50.0
+    miss_threads: Annotated[int, said("Threads that compute misses.")] = 2
+    similar: Annotated[int, said("Items /similar answers when the request does not say.")] = 20
+
+
+class TrainingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The training pipeline (flow 5)."""
+
+    days: Annotated[
+        float, said("Days of history that training reads, counted from the last event; 0: all.")
+    ] = 0.0
+    factors: Annotated[int, said("Dimensions of collaborative vectors.")] = 128
+    content_dim: Annotated[int, said("Dimensions of text vectors.")] = 128
+    seed: Annotated[int, said("Seed of every random choice.")] = 7
+    threads: Annotated[int, said("Threads that training uses; 0: all cores.")] = 0
+    bot_events_per_min: Annotated[
+        int, said("Users above this many events in a minute are left out as bots.")
+    ] = 100
+    ranker: Annotated[bool, said("Whether to train the ranker; without it the blend serves.")] = True
+
+
+class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Logs and enrichment."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], said("Least level logged.")] = "info"
+    geoip_file: Annotated[str, said("MaxMind database for IP to country; empty: no country.")] = ""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole tree."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    catalog: CatalogSettings = field(default_factory=CatalogSettings)
+    weights: WeightSettings = field(default_factory=WeightSettings)
+    candidates: CandidateSettings = field(default_factory=CandidateSettings)
+    rules: RuleSettings = field(default_factory=RuleSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    serving: ServingSettings = field(default_factory=ServingSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+
+class Setting(Struct, frozen=True):
+    """One setting as people see it."""
+
+    name: str
+    meaning: str
+    value: Any
+    default: Any
+    origin: str
+
+
+def load(
+    home: Path | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Settings, list[Setting]]:
+    """Read the settings that hold for `home`, and where each came from.
+
+    home: the state folder; `shortlist.toml` is looked for in it, then beside it.
+    Raises SettingsError naming the key, its origin and the nearest known name.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+    path = _config_path(home, environ)
+    if path is not None:
+        for section, keys in _read_toml(path).items():
+            if not isinstance(keys, dict):
+                raise SettingsError(f"{path}: {section} must be a section, write [{section}]")
+            for key, value in keys.items():
+                _known(section, key, str(path))
+                values.setdefault(section, {})[key] = value
+                origins[f"{section}.{key}"] = str(path)
+    for name, text in environ.items():
+        if name.startswith("SHORTLIST_") and "__" in name:
+            section, _, key = name.removeprefix("SHORTLIST_").lower().partition("__")
+            _known(section, key, name)
+            values.setdefault(section, {})[key] = text
+            origins[f"{section}.{key}"] = name
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error} (origins: {_touched(origins)})") from None
+    return settings, describe(settings, origins)
+
+
+def describe(settings: Settings, origins: Mapping[str, str] | None = None) -> list[Setting]:
+    """Every setting with meaning, value and origin, in the order of declaration."""
+    origins = origins or {}
+    rows = []
+    for section in msgspec.structs.fields(Settings):
+        tree, default = getattr(settings, section.name), section.type()
+        for key in msgspec.structs.fields(section.type):
+            name = f"{section.name}.{key.name}"
+            rows.append(
+                Setting(
+                    name=name,
+                    meaning=_meaning(key.type),
+                    value=getattr(tree, key.name),
+                    default=getattr(default, key.name),
+                    origin=origins.get(name, "default"),
+                )
+            )
+    return rows
+
+
+def _meaning(annotated: Any) -> str:
+    texts = [m.description for m in getattr(annotated, "__metadata__", ()) if m.description]
+    return texts[0] if texts else ""
+
+
+def _names() -> dict[str, list[str]]:
+    return {
+        section.name: [key.name for key in msgspec.structs.fields(section.type)]
+        for section in msgspec.structs.fields(Settings)
+    }
+
+
+def _known(section: str, key: str, origin: str) -> None:
+    names = _names()
+    everything = [f"{s}.{k}" for s, keys in names.items() for k in keys]
+    if key not in names.get(section, []):
+        near = difflib.get_close_matches(f"{section}.{key}", everything, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; see `shortlist settings`"
+        raise SettingsError(f"{origin}: no setting {section}.{key}{hint}")
+
+
+def _touched(origins: Mapping[str, str]) -> str:
+    return ", ".join(sorted(set(origins.values()))) or "defaults"
+
+
+def _config_path(home: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if named := environ.get("SHORTLIST_CONFIG"):
+        if not Path(named).is_file():
+            raise SettingsError(f"SHORTLIST_CONFIG: no file {named}")
+        return Path(named)
+    for folder in (home, home.parent) if home is not None else ():
+        if (folder / "shortlist.toml").is_file():
+            return folder / "shortlist.toml"
+    return None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None

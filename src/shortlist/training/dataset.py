@@ -1,0 +1,25 @@
+"""What training reads: who did what to which item, in order of time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(slots=True, frozen=True)
+class Interactions:
+    """Interactions as arrays, sorted by `ts_s` (ties keep their order in the log).
+
+    users, items: (n,) codes into `user_ids` and `item_ids`. ts_s: (n,) seconds since 1970, or a position
+    where the data knew no time. weights: (n,) by event type, never negative. sessions: (n,) running number
+    of the user's session. purchases: (n,) whether it was a purchase.
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    ts_s: NDArray[np.float64]
+    weights: NDArray[np.float32]
+    sessions: NDArray[np.int32]
+    purchases: NDArray[np.bool_]
+    user_ids: list[str]
+    item_ids: list[str]
