@@ -4,11 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-IntArray = NDArray[np.int32]
-FloatArray = NDArray[np.float32]
+from shortlist.arrays import FloatArray, IntArray
 
 
 @dataclass(slots=True)

@@ -3,15 +3,11 @@
 from abc import abstractmethod
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from shortlist.arrays import Arrays
 from shortlist.candidates.source import CandidateSource
 from shortlist.catalog.table import ItemTable
+from shortlist.events.interactions import Interactions
 from shortlist.settings import TrainingSettings
-from shortlist.training.dataset import Interactions
-
-Arrays = dict[str, NDArray[np.generic]]
 
 
 class TrainedSource(CandidateSource):

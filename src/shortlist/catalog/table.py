@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.candidates.source import FloatArray, IntArray
+from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import Change
 
@@ -21,7 +21,7 @@ class ItemTable:
 
     ids: list[str]
     items: list[Item | None]
-    servable: NDArray[np.bool_]
+    servable: BoolArray
     category: IntArray
     brand: IntArray
     price: FloatArray
@@ -32,7 +32,7 @@ class ItemTable:
     version: int
 
     def __init__(self, items: Iterable[Item], version: int, order: Sequence[str] = ()) -> None:
-        """order: ids that take the first positions (a model's own order); ids without an item are unservable."""
+        """order: ids that take the first positions (a model's own); those without an item are unservable."""
         raise NotImplementedError
 
     def position(self, item_id: str) -> int:

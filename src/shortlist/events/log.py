@@ -33,7 +33,8 @@ class OffsetGone(EventLogError):
 
     def __init__(self, topic: str, partition: int, offset: int, begin: int) -> None:
         super().__init__(
-            f"{topic}/{partition}: offset {offset} is gone; the log begins at {begin}: start from a checkpoint"
+            f"{topic}/{partition}: offset {offset} is gone, the log begins at {begin}; "
+            "start from a checkpoint"
         )
         self.begin = begin
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from shortlist.candidates.source import FloatArray
+from shortlist.arrays import FloatArray
 from shortlist.errors import ShortlistError
 
 

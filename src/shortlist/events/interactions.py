@@ -1,9 +1,11 @@
-"""What training reads: who did what to which item, in order of time."""
+"""Who did what to which item, in order of time: the log as arrays, which training reads."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shortlist.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(slots=True, frozen=True)
@@ -15,11 +17,11 @@ class Interactions:
     of the user's session. purchases: (n,) whether it was a purchase.
     """
 
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
+    users: IntArray
+    items: IntArray
     ts_s: NDArray[np.float64]
-    weights: NDArray[np.float32]
-    sessions: NDArray[np.int32]
-    purchases: NDArray[np.bool_]
+    weights: FloatArray
+    sessions: IntArray
+    purchases: BoolArray
     user_ids: list[str]
     item_ids: list[str]
