@@ -6,4 +6,5 @@ uv=${UV:-.venv/bin/uv}
 [ -x "$uv" ] || .venv/bin/pip install --quiet uv
 lock() { "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url "$@"; }
 lock pyproject.toml -o requirements/base.lock
-lock pyproject.toml --group dev -o requirements/dev.lock
+# The same versions for people at work as for users: the base lock constrains the other.
+lock pyproject.toml --group dev --constraints requirements/base.lock -o requirements/dev.lock

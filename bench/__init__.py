@@ -1,0 +1,1 @@
+"""One command per figure: `python -m bench.NAME`; the last line is one JSON object."""
