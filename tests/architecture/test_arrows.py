@@ -15,7 +15,9 @@ EVERYWHERE = {"errors", "arrays", "settings", "home", "progress", "ops"}
 
 def documented_arrows() -> dict[str, set[str]]:
     """Room → rooms it may import, from the table in docs/architecture.md."""
-    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|", ARCHITECTURE.read_text(encoding="utf-8"), re.M)
+    rows = re.findall(
+        r"^\| `(\w+)` \|[^|]*\|([^|]*)\|", ARCHITECTURE.read_text(encoding="utf-8"), re.MULTILINE
+    )
     return {room: set(re.findall(r"`(\w+)`", arrows)) for room, arrows in rows}
 
 
