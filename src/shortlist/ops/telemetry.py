@@ -1,0 +1,157 @@
+"""Every metric, once: the histograms carry the names of the latency budget's rows.
+
+Label values come from short fixed lists (tiers, sources, reasons), never from a request, so memory
+stays bounded.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# From a tenth of the hit's budget (2 ms) to the spec's slowest promise (a 5 s timeout), about doubling;
+# every budget of the design (1, 2, 3, 5, 8, 10, 20, 50, 100 ms) is a bound, so that it can be alerted on.
+BOUNDS_S = (
+    0.0002,
+    0.0005,
+    0.001,
+    0.002,
+    0.003,
+    0.005,
+    0.008,
+    0.010,
+    0.015,
+    0.020,
+    0.035,
+    0.050,
+    0.100,
+    0.250,
+    0.500,
+    1.0,
+    5.0,
+)
+
+
+class LoopHistogram(Collector):
+    """A histogram that the event loop alone observes, without a lock or a call into the client.
+
+    The hit's whole budget beside bare ASGI is about 14 µs; `Histogram.observe` takes 2 µs of them, this 0.2.
+    """
+
+    def __init__(self, name: str, documentation: str, bounds_s: tuple[float, ...] = BOUNDS_S) -> None:
+        self.name, self.documentation, self.bounds_s = name, documentation, bounds_s
+        self.counts = [0] * (len(bounds_s) + 1)
+        self.sum_s = 0.0
+        REGISTRY.register(self)
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self.counts[bisect_left(self.bounds_s, seconds)] += 1
+        self.sum_s += seconds
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        """What a scrape sees."""
+        total, buckets = 0, []
+        for bound, count in zip((*map(str, self.bounds_s), "+Inf"), self.counts, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        family = HistogramMetricFamily(self.name, self.documentation)
+        family.add_metric([], buckets, self.sum_s)
+        yield family
+
+
+def _budget(row: str, documentation: str) -> Histogram:
+    return Histogram(f"shortlist_{row}_seconds", documentation, buckets=BOUNDS_S, registry=REGISTRY)
+
+
+# The rows of the latency budget.
+HIT = LoopHistogram("shortlist_hit_seconds", "Hit: /recommendations answered from a cached pool.")
+MISS = _budget("miss", "Miss: /recommendations computed.")
+SIMILAR = _budget("similar", "Item-to-item: /similar.")
+COLD_START = _budget("cold_start", "Slate of a user without history.")
+FALLBACK = _budget("fallback", "Slate answered by a fallback tier.")
+EVENT_ACCEPTED = _budget("event_accepted", "Event accepted: request of /events until it was durable.")
+EVENT_VISIBLE = _budget("event_visible", "Event to feature visible: append until folded.")
+REACTION = _budget("reaction", "Click to changed slate: append until the user's pool was recomputed.")
+
+SOURCE = Histogram(
+    "shortlist_source_seconds", "Candidate sources.", ["source"], buckets=BOUNDS_S, registry=REGISTRY
+)
+
+# Slates by what answered: cache, fresh, stale, popular_category, popular.
+SLATES = Counter("shortlist_slates", "Slates served, by tier.", ["tier"], registry=REGISTRY)
+SOURCE_MISSING = Counter(
+    "shortlist_source_missing",
+    "Slates that a source brought nothing to, by why (late, failed, busy).",
+    ["source", "why"],
+    registry=REGISTRY,
+)
+RECOMPUTES = Counter(
+    "shortlist_recomputes", "Pools computed, by cause (miss, taste, refresh).", ["cause"], registry=REGISTRY
+)
+
+EVENTS_ACCEPTED = Counter("shortlist_events_accepted", "Events accepted and durable.", registry=REGISTRY)
+EVENTS_REFUSED = Counter(
+    "shortlist_events_refused", "Events refused, by field at fault.", ["field"], registry=REGISTRY
+)
+SERVED_DROPPED = Counter(
+    "shortlist_served_dropped", "Served records dropped because the log's queue was full.", registry=REGISTRY
+)
+LOG_QUEUE = Gauge("shortlist_log_queue", "Records waiting for the disk.", registry=REGISTRY)
+LOG_BATCH = Histogram(
+    "shortlist_log_batch_records",
+    "Records that share one fsync.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
+    registry=REGISTRY,
+)
+
+EVENTS_FOLDED = Counter("shortlist_events_folded", "Events folded into features.", registry=REGISTRY)
+EVENTS_DUPLICATE = Counter(
+    "shortlist_events_duplicate", "Events not counted again by the fold.", registry=REGISTRY
+)
+EVENTS_UNREADABLE = Counter(
+    "shortlist_events_unreadable",
+    "Records that are no event, passed over.",
+    registry=REGISTRY,
+)
+LAG = Gauge("shortlist_lag_events", "Events in the log that are not folded yet.", registry=REGISTRY)
+
+CACHE_ENTRIES = Gauge("shortlist_cache_entries", "Pools in the slate cache.", registry=REGISTRY)
+CATALOG_ITEMS = Gauge("shortlist_catalog_items", "Items that may be served.", registry=REGISTRY)
+MODEL_AGE = Gauge("shortlist_model_age_seconds", "Age of the model that serves.", registry=REGISTRY)
+MODEL_SWAPS = Counter("shortlist_model_swaps", "Models taken into service.", registry=REGISTRY)
+
+# Requests by route name and status class; the name is one of the app's own routes, or "unknown".
+REQUESTS = Counter(
+    "shortlist_requests", "Requests, by route and status.", ["route", "status"], registry=REGISTRY
+)
+LIMITED = Counter("shortlist_limited", "Requests over a rate limit, by limit.", ["limit"], registry=REGISTRY)
+TOKENS_REFUSED = Counter(
+    "shortlist_tokens_refused", "Requests with a token that was refused.", registry=REGISTRY
+)
+FAILURES = Counter(
+    "shortlist_failures", "Unexpected failures caught at an edge, by where.", ["where"], registry=REGISTRY
+)
+
+
+def exposition() -> bytes:
+    """The text that /metrics answers."""
+    return generate_latest(REGISTRY)
