@@ -1,0 +1,133 @@
+"""The business rules of re-ranking (flows 2 and 8): pure functions over a ranked list of items.
+
+Filters (not servable, bought, disliked, margin too low) take items away for good. Caps (per category, per
+brand) only choose between items, slate by slate, and give way before a slate is short: first the brand cap
+goes, then the category cap rises by one at a time. A missing attribute (code -1, margin NaN) counts for
+nothing: it is never capped and never filtered.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.catalog.table import ItemTable
+from shortlist.settings import RuleSettings
+
+
+def rerank(
+    positions: IntArray,
+    scores: FloatArray,
+    table: ItemTable,
+    rules: RuleSettings,
+    *,
+    limit: int,
+    page: int = 1,
+    trending: IntArray | None = None,
+    exclude: IntArray | None = None,
+    category: int = -1,
+) -> tuple[IntArray, FloatArray]:
+    """One slate of a ranked list, all rules applied: its positions and their scores after boosts.
+
+    positions, scores: (n,) in any order. trending: positions that get the boost. exclude: positions that
+    must not come. category: code that items must have, -1 for any. Page k holds what follows once the
+    slates of the pages before it are taken away.
+    """
+    scores = boosted(positions, scores, trending, rules)
+    keep = passes(positions, table, rules, exclude=exclude, category=category)
+    order = ranking(scores)
+    order = order[keep[order]]
+    positions, scores = positions[order], scores[order]
+    chosen = cut(table.category[positions].tolist(), table.brand[positions].tolist(), rules, limit, page)
+    return positions[chosen], scores[chosen]
+
+
+def boosted(
+    positions: IntArray, scores: FloatArray, trending: IntArray | None, rules: RuleSettings
+) -> FloatArray:
+    """`scores` with those of trending items raised by `rules.trending_boost` of their size."""
+    if not rules.enabled or trending is None or not len(trending) or not rules.trending_boost:
+        return scores
+    raised = scores + np.float32(rules.trending_boost) * np.abs(scores)
+    return np.where(np.isin(positions, trending), raised, scores).astype(np.float32, copy=False)
+
+
+def ranking(scores: FloatArray) -> IntArray:
+    """Indexes from the best score to the worst; equal scores keep their order."""
+    return np.argsort(-scores, kind="stable").astype(np.int32, copy=False)
+
+
+def passes(
+    positions: IntArray,
+    table: ItemTable,
+    rules: RuleSettings,
+    *,
+    exclude: IntArray | None = None,
+    category: int = -1,
+) -> BoolArray:
+    """(n,) whether each item may be in a slate at all. These rules never give way."""
+    keep: BoolArray = table.servable[positions]
+    if rules.enabled:
+        keep &= ~(table.margin[positions] < rules.min_margin)  # a NaN is below nothing: it passes
+    if category >= 0:
+        keep &= table.category[positions] == category
+    if exclude is not None and len(exclude):
+        keep &= ~np.isin(positions, exclude)
+    return keep
+
+
+def cut(
+    categories: Sequence[int], brands: Sequence[int], rules: RuleSettings, limit: int, page: int = 1
+) -> list[int]:
+    """Indexes, in rank order, of the items on one page of a ranked list.
+
+    categories, brands: codes of the items, best item first, -1 where missing. Every page keeps the caps on
+    its own; the list running out is the only reason for fewer than `limit`.
+    """
+    rest = list(range(len(categories)))
+    if not rules.enabled or not (rules.max_per_category or rules.max_per_brand):
+        return rest[(page - 1) * limit : page * limit]
+    category_cap = rules.max_per_category or len(rest)
+    brand_cap = rules.max_per_brand or len(rest)
+    for _ in range(page - 1):
+        taken = set(_slate(rest, categories, brands, limit, category_cap, brand_cap))
+        rest = [index for index in rest if index not in taken]
+        if not rest:
+            break
+    return _slate(rest, categories, brands, limit, category_cap, brand_cap)
+
+
+def _slate(
+    rest: list[int],
+    categories: Sequence[int],
+    brands: Sequence[int],
+    limit: int,
+    category_cap: int,
+    brand_cap: int,
+) -> list[int]:
+    """The best of `rest` within the caps, filled up by letting the caps go; in rank order."""
+    chosen: list[int] = []
+    of_category: dict[int, int] = {-1: -len(rest)}  # a missing one never reaches its cap
+    of_brand: dict[int, int] = {-1: -len(rest)}
+    skipped: list[int] = []
+    for index in rest:
+        if len(chosen) == limit:
+            return chosen
+        category, brand = categories[index], brands[index]
+        in_category, in_brand = of_category.get(category, 0), of_brand.get(brand, 0)
+        if in_category < category_cap and in_brand < brand_cap:
+            chosen.append(index)
+            of_category[category], of_brand[brand] = in_category + 1, in_brand + 1
+        else:
+            skipped.append(index)
+    # What is left would break a cap. By how much it would break the category's decides who comes first:
+    # 0 for those that only their brand kept out.
+    excess: list[tuple[int, int]] = []
+    for index in skipped:
+        in_category = of_category.get(categories[index], 0)
+        of_category[categories[index]] = in_category + 1
+        excess.append((max(0, in_category + 1 - category_cap), index))
+    excess.sort()
+    chosen.extend(index for _, index in excess[: limit - len(chosen)])
+    chosen.sort()
+    return chosen
