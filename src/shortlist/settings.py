@@ -185,6 +185,11 @@ class TrainingSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int, said("Users above this many events in a minute are left out as bots.")
     ] = 100
     ranker: Annotated[bool, said("Whether to train the ranker; without it the blend serves.")] = True
+    keep_versions: Annotated[
+        int,
+        Meta(ge=1),
+        said("Model versions kept; what serves and what served before it stay whatever their age."),
+    ] = 5
 
 
 class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
