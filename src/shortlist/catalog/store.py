@@ -22,6 +22,10 @@ class ItemExists(CatalogError):
     """An item with this id is there already; PATCH it instead."""
 
 
+class ItemInvalid(CatalogError):
+    """A field of an item is unknown or out of its range; nothing was changed."""
+
+
 class CatalogUnavailable(CatalogError):
     """The database did not answer."""
 
@@ -39,7 +43,9 @@ class CatalogStore(ABC):
 
     @abstractmethod
     async def put(self, items: Sequence[Item]) -> int:
-        """Insert or replace all of `items` in one transaction; the catalog's version after it."""
+        """Insert or replace all of `items` in one transaction; the catalog's version after it.
+
+        An item that is already so keeps its version; of two with one id the last counts."""
 
     @abstractmethod
     async def add_missing(self, item_ids: Sequence[str]) -> int:
@@ -51,7 +57,7 @@ class CatalogStore(ABC):
 
     @abstractmethod
     async def patch(self, item_id: str, changes: dict[str, Any]) -> Item:
-        """Change the given fields of one item, validated as a whole. Raises ItemUnknown."""
+        """Change the given fields of one item, validated as a whole. Raises ItemUnknown, ItemInvalid."""
 
     @abstractmethod
     async def delete(self, item_id: str) -> int:

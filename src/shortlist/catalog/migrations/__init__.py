@@ -1,0 +1,1 @@
+"""Alembic's steps from any earlier catalog database to `catalog.schema`."""
