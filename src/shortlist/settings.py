@@ -159,6 +159,7 @@ class CacheSettings(Struct, frozen=True, forbid_unknown_fields=True):
     stale_s: Annotated[float, said("Seconds a pool may still serve as fallback.")] = 86_400.0
     pool: Annotated[int, said("Items in a cached pool.")] = 100
     max_entries: Annotated[int, said("Pools kept in process.")] = 50_000
+    max_bytes: Annotated[int, said("Memory that pools in process may take, in bytes.")] = 400_000_000
 
 
 class ServingSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,17 +25,36 @@ class Pool(Struct, frozen=True):
     taste_version: int  # Features.taste_version: the order differs when this moved
     catalog_version: int
     rules_version: str
-    tier: str  # what answered the miss: fresh, popular_category, popular
+    tier: str  # what answered the miss: fresh, popular_category, popular, trending, catalog
     missing: dict[str, str]  # source -> why it brought nothing (late, failed, busy)
     items: list[PooledItem]
+    interaction_count: int = 0  # of the features it was made from
+    appended_ms: int = 0  # when the user's last event was appended, as those features have it
+
+
+def key_of(user_id: str, context: str, category: str) -> str:
+    """The key of a pool. Ids hold no control characters, so the user's part cannot run into the rest.
+
+    >>> user_of(key_of("ann", "browsing", "Shoes"))
+    'ann'
+    """
+    return f"{user_id}\\n{context}\\n{category}"
+
+
+def user_of(key: str) -> str:
+    """Whose pool a key names."""
+    return key.partition("\\n")[0]
 
 
 class SlateCache(ABC):
-    """Pools by key, bounded in number and age. For the event loop: no call blocks."""
+    """Pools by key, bounded in number and age. For the event loop: no call blocks.
+
+    Keys are made by `key_of`. A cache may lose any pool at any time; it never gives back another one.
+    """
 
     @abstractmethod
     async def get(self, key: str) -> Pool | None:
-        """The pool, however old up to `cache.stale_s`; the caller judges its age."""
+        """The pool, up to `cache.stale_s` after its `made_ms`; the caller judges its age."""
 
     @abstractmethod
     async def put(self, key: str, pool: Pool) -> None:
