@@ -31,6 +31,11 @@ MAX_ID_BYTES = 1024
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
 
+# The last millisecond of the year 9999: beyond it no date library follows.
+MAX_TS_MS = 253_402_300_799_999
+
+Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
+
 
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One event as stored. `ts` is when it happened, in ms since 1970; ids are opaque strings.
@@ -38,11 +43,11 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
     `category` is the item's primary category when the event was accepted, so that folding needs no catalog.
     """
 
-    event_id: str
-    user_id: str
+    event_id: Id
+    user_id: Id
     type: EventType
-    item_id: str
-    ts: int
+    item_id: Id
+    ts: Ts
     session_id: str | None = None
     request_id: str | None = None
     position: int | None = None

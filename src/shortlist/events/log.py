@@ -25,7 +25,14 @@ class LogOwned(EventLogError):
 
 
 class RecordCorrupt(EventLogError):
-    """A stored record fails its checksum."""
+    """A stored record fails its checksum or is not there; whoever must go on does so at `offset` + 1."""
+
+    def __init__(self, topic: str, partition: int, offset: int, why: str) -> None:
+        super().__init__(
+            f"{topic}/{partition}: the record at offset {offset} is damaged: {why}; "
+            "check the disk, and restore the home from a copy if the event must not be lost"
+        )
+        self.offset = offset
 
 
 class OffsetGone(EventLogError):
