@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from shortlist.arrays import FloatArray, IntArray
+import numpy as np
+
+from shortlist.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(slots=True)
@@ -14,6 +16,9 @@ class Query:
     items: (n,) positions of the last interactions, oldest first, repeats kept; items the table does not
     know were left out. weights: (n,) by event type. ages_s: (n,) seconds before `now_s`, never negative.
     session: (n,) running session number of each. category: position in `ItemTable.categories`, or -1.
+    bought, bought_counts: (m,) distinct items ever bought and not cancelled, and how often or how many.
+    allowed: (table size,) what may be in the slate; a hint for sources, so that they need not propose what is
+    dropped after the merge; None: everything. Made by `candidates.past.query_from`.
     `memo` is for what several sources share within one request (a folded-in vector), keyed by its owner.
     """
 
@@ -24,6 +29,9 @@ class Query:
     now_s: float
     category: int = -1
     context: str = "browsing"
+    bought: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
+    bought_counts: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
+    allowed: BoolArray | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
 
@@ -39,8 +47,8 @@ class CandidateSource(ABC):
     """Proposes items, and scores items it is given. Blocking and thread-safe: it runs on worker threads.
 
     A source knows the positions of the model it was trained with; positions beyond are items added since:
-    it ignores them in `query.items` and scores them 0. It filters nothing: what was bought, hidden or out
-    of stock is dropped after the merge, so it proposes more than asked only if it must.
+    it ignores them in `query.items` and scores them 0. What is not allowed is dropped after the merge; a
+    source that can, leaves it out itself (`query.allowed`), so that its places go to items of use.
     """
 
     name: ClassVar[str]  # in explanations, metrics and settings; never reused for another idea

@@ -2,6 +2,9 @@
 
 from abc import ABC, abstractmethod
 
+import numpy as np
+from msgspec import Struct
+
 from shortlist.arrays import FloatArray
 from shortlist.errors import ShortlistError
 
@@ -12,6 +15,21 @@ class ScorerError(ShortlistError):
 
 class ScorerUnavailable(ScorerError):
     """The model did not answer in time, or answered with something that is no score."""
+
+
+class Calibration(Struct, frozen=True):
+    """From a model's raw score to the chance of an interaction: sigmoid(slope × score + offset) (Platt 1999).
+
+    slope: above 0, so that the order stays.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def probability(self, raw: FloatArray) -> FloatArray:
+        """(n,) probabilities of (n,) raw scores."""
+        odds = np.exp(-(self.slope * raw + self.offset))
+        return np.asarray(1 / (1 + odds), np.float32)
 
 
 class Scorer(ABC):

@@ -1,0 +1,69 @@
+"""For each item the items that go with it, cut to the strongest: kNN, transitions and baskets are that."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+
+from shortlist.arrays import Arrays, FloatArray, IntArray
+
+BLOCK = 512  # rows of similarities held dense at a time: 512 × 100k × 4 bytes = 200 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """items, weights: (n, k), each row's neighbours; padding has weight 0.
+
+    Rows of equal length, because taking whole rows is several times quicker than walking ragged ones.
+    """
+
+    items: IntArray
+    weights: FloatArray
+
+    @classmethod
+    def strongest(cls, links: Any, k: int) -> Self:
+        """The `k` strongest links of each row of a sparse (n, n) matrix; those ≤ 0 are none."""
+        links = sparse.csr_matrix(links)
+        links.sum_duplicates()
+        n = links.shape[0]
+        longest = int(np.diff(links.indptr).max(initial=0)) if n else 0
+        width = max(1, min(k, longest))
+        items = np.zeros((n, width), np.int32)
+        weights = np.zeros((n, width), np.float32)
+        for row in range(n):
+            start, end = links.indptr[row], links.indptr[row + 1]
+            values, columns = links.data[start:end], links.indices[start:end]
+            if len(values) > width:
+                kept = np.argpartition(values, len(values) - width)[len(values) - width :]
+                values, columns = values[kept], columns[kept]
+            items[row, : len(values)] = columns
+            weights[row, : len(values)] = np.maximum(values, 0)
+        return cls(items, weights)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def sum(self, of: IntArray, weights: FloatArray) -> FloatArray:
+        """(n,) what the items `of` lend to every item: Σ weights × link."""
+        if not len(of):
+            return np.zeros(len(self.items), np.float32)
+        lent = self.weights[of] * weights[:, None]
+        return np.bincount(self.items[of].ravel(), lent.ravel(), len(self.items)).astype(np.float32)
+
+    def link(self, of: int, positions: IntArray) -> FloatArray:
+        """The weights of the links from one item to `positions`."""
+        row = np.zeros(len(self.items), np.float32)
+        np.maximum.at(row, self.items[of], self.weights[of])
+        return row[positions]
+
+    def arrays(self) -> Arrays:
+        """The artifact."""
+        return {"items": self.items, "weights": self.weights}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The neighbours again."""
+        return cls(
+            arrays["items"].astype(np.int32, copy=False), arrays["weights"].astype(np.float32, copy=False)
+        )

@@ -1,0 +1,91 @@
+"""A user's past as sources read it: the one place where a `Query` is made."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.source import Query
+
+LAST = 200  # as many as the feature store keeps of a user's past (features.history)
+
+
+def query_from(
+    items: ArrayLike,
+    ts_s: ArrayLike,
+    weights: ArrayLike,
+    sessions: ArrayLike,
+    *,
+    now_s: float,
+    category: int = -1,
+    context: str = "browsing",
+    bought: Sequence[int] | NDArray[Any] = (),
+    bought_counts: Sequence[float] | NDArray[Any] = (),
+) -> Query:
+    """The query of somebody with this past.
+
+    items: (n,) positions in the item table, negative where it does not know the item: left out. ts_s: (n,)
+    seconds. weights: (n,) by event type; what says nothing of taste (weight ≤ 0) is left out.
+    sessions: (n,) running session numbers. Sorted by time here (ties keep their order), the last 200 kept.
+    now_s: the time that ages are counted to; never before the last of them.
+    bought, bought_counts: positions ever bought and how often; negative positions are left out.
+
+    >>> query_from([5, -1, 7], [30.0, 20.0, 10.0], [1, 1, 1], [0, 0, 0], now_s=40.0).items.tolist()
+    [7, 5]
+    """
+    position = np.asarray(items, np.int32).ravel()
+    ts = np.asarray(ts_s, np.float64).ravel()
+    weight = np.asarray(weights, np.float32).ravel()
+    session = np.asarray(sessions, np.int32).ravel()
+    keep = (position >= 0) & (weight > 0)
+    if not keep.all():
+        position, ts, weight, session = position[keep], ts[keep], weight[keep], session[keep]
+    if len(ts) > 1 and (ts[1:] < ts[:-1]).any():
+        order = np.argsort(ts, kind="stable")
+        position, ts, weight, session = position[order], ts[order], weight[order], session[order]
+    if len(ts) > LAST:
+        position, ts, weight, session = position[-LAST:], ts[-LAST:], weight[-LAST:], session[-LAST:]
+    had = np.asarray(bought, np.int32).ravel()
+    counts = np.asarray(bought_counts, np.float32).ravel()
+    if len(had) and had.min() < 0:
+        had, counts = had[had >= 0], counts[had >= 0]
+    return Query(
+        items=position,
+        weights=weight,
+        ages_s=np.maximum(now_s - ts, 0.0).astype(np.float32),
+        session=session,
+        now_s=now_s,
+        category=category,
+        context=context,
+        bought=had,
+        bought_counts=counts,
+    )
+
+
+def last_distinct(query: Query, size: int, limit: int) -> tuple[IntArray, IntArray]:
+    """The last `limit` different items of the past below position `size`, newest first, and how many
+    different ones came after each (0 for the newest). Shared by sources through the memo."""
+    key = f"distinct:{size}"
+    known = query.memo.get(key)
+    if known is None:
+        newest_first = query.items[::-1]
+        newest_first = newest_first[newest_first < size]
+        _, first = np.unique(newest_first, return_index=True)
+        first.sort()
+        known = query.memo[key] = newest_first[first]
+    items: IntArray = known[:limit]
+    return items, np.arange(len(items), dtype=np.int32)
+
+
+def strengths(query: Query, size: int, typical: float) -> tuple[IntArray, FloatArray]:
+    """The different items of the past below `size` and how strongly each was chosen.
+
+    A strength is log2(1 + Σ weight / typical): one interaction of the usual kind counts 1, so that
+    a shop of purchases and a site of views are alike.
+    """
+    known = query.items < size
+    items, inverse = np.unique(query.items[known], return_inverse=True)
+    total = np.bincount(inverse, query.weights[known], len(items))
+    return items.astype(np.int32), np.log2(1 + total / typical).astype(np.float32)

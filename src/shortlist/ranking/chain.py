@@ -1,0 +1,143 @@
+"""From a query to ranked items: gather, merge, drop what is not allowed, score. Used by training, evaluation,
+batch and serving alike, so that what is measured is what is served."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+import structlog
+
+from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.candidates.source import Candidates, CandidateSource, Query
+from shortlist.ranking.blend import Blend
+from shortlist.ranking.features import feature_names, features
+from shortlist.ranking.scorer import Scorer, ScorerError
+
+log = structlog.get_logger()
+T = TypeVar("T")
+SCORER_TIMEOUT_S = 1.0  # in process; a remote scorer's own budget is the request's
+
+
+class Gather(Protocol):
+    """Runs named pieces of work; gives results by name and, for those that brought none, why."""
+
+    def __call__(self, work: Mapping[str, Callable[[], T]], /) -> tuple[dict[str, T], dict[str, str]]:
+        """Results, and reasons of absence ("late", "failed", "busy"), by name."""
+        ...
+
+
+def inline(work: Mapping[str, Callable[[], T]], /) -> tuple[dict[str, T], dict[str, str]]:
+    """One after the other, in this thread; a failure is raised (training and evaluation want to know)."""
+    return {name: call() for name, call in work.items()}, {}
+
+
+@dataclass(slots=True, frozen=True)
+class Ranked:
+    """What the chain answers, best first.
+
+    positions: (k,). scores: (k,) probabilities. raw: by source name, (k,) raw scores. missing: source (or
+    "ranker") → why it brought nothing.
+    """
+
+    positions: IntArray
+    scores: FloatArray
+    raw: dict[str, FloatArray]
+    missing: dict[str, str]
+
+
+@dataclass(slots=True, frozen=True)
+class Gathered:
+    """Candidates before scoring: positions (k,) ascending, raw scores by source name (k,), who is missing."""
+
+    positions: IntArray
+    raw: dict[str, FloatArray]
+    missing: dict[str, str]
+
+
+class Chain:
+    """Candidate sources and what orders their candidates. Blocking and thread-safe."""
+
+    def __init__(
+        self,
+        sources: Sequence[CandidateSource],
+        limits: Mapping[str, int],
+        ranker: Scorer | None,
+        blend: Blend,
+        pool: int,
+    ) -> None:
+        """limits: candidates by source name; a source without one, or with 0, proposes nothing but still
+        scores what others propose. pool: most candidates that are scored.
+
+        Raises ValueError when the ranker was trained on other features than these sources make.
+        """
+        self.sources = list(sources)
+        self.limits, self.ranker, self.blend, self.pool = dict(limits), ranker, blend, pool
+        self.feature_names = feature_names(self.sources)
+        if ranker is not None and tuple(ranker.feature_names) != self.feature_names:
+            differ = set(ranker.feature_names) ^ set(self.feature_names)
+            raise ValueError(
+                f"ranker {ranker.model_version}: its features are not those of the sources "
+                f"({', '.join(sorted(differ)) or 'another order'}); train again"
+            )
+
+    def rank(self, query: Query, allowed: BoolArray, gather: Gather = inline) -> Ranked:
+        """Rank the candidates of all sources.
+
+        allowed: (table size,) what may be in the slate; candidates at positions beyond it are dropped.
+        """
+        found = self.gathered(query, allowed, gather)
+        scores, missing = self._scored(query, found)
+        order = np.argsort(-scores, kind="stable")
+        raw = {name: values[order] for name, values in found.raw.items()}
+        return Ranked(found.positions[order], scores[order], raw, missing)
+
+    def score(self, query: Query, positions: IntArray, gather: Gather = inline) -> FloatArray:
+        """(len(positions),) the probability of each given item, in the order given."""
+        raw, missing = gather({s.name: partial(s.score, query, positions) for s in self.sources})
+        return self._scored(query, Gathered(positions, raw, missing))[0]
+
+    def gathered(self, query: Query, allowed: BoolArray, gather: Gather = inline) -> Gathered:
+        """Everything but scoring: what the ranker is trained on."""
+        query.allowed = allowed
+        work = {
+            source.name: partial(source.candidates, query, self.limits[source.name])
+            for source in self.sources
+            if self.limits.get(source.name, 0) > 0
+        }
+        found, missing = gather(work)
+        positions = self._merged(found, allowed)
+        # Inline: what a source needs for it was made by `candidates` a moment ago and lies in the memo.
+        raw = {s.name: s.score(query, positions) for s in self.sources if s.name not in missing}
+        return Gathered(positions, raw, dict(missing))
+
+    def features(self, query: Query, found: Gathered) -> FloatArray:
+        """(len(positions), len(feature_names)) what the ranker sees."""
+        return features(query, found.positions, found.raw, self.sources)
+
+    def _merged(self, found: Mapping[str, Candidates], allowed: BoolArray) -> IntArray:
+        """The union, without what is not allowed; above `pool`, those ranked best by any source."""
+        place = np.full(len(allowed), np.iinfo(np.int32).max, np.int32)
+        for candidates in found.values():
+            inside = candidates.positions < len(allowed)
+            at = candidates.positions[inside]
+            place[at] = np.minimum(place[at], np.flatnonzero(inside))
+        positions = np.flatnonzero((place < np.iinfo(np.int32).max) & allowed)
+        if len(positions) > self.pool:
+            first = np.argsort(place[positions], kind="stable")[: self.pool]
+            positions = np.sort(positions[first])
+        return positions.astype(np.int32)
+
+    def _scored(self, query: Query, found: Gathered) -> tuple[FloatArray, dict[str, str]]:
+        if self.ranker is not None and len(found.positions):
+            try:
+                table = self.features(query, found)
+                return self.ranker.score(table, timeout_s=SCORER_TIMEOUT_S), found.missing
+            except ScorerError as error:
+                log.warning("ranker failed, the blend orders", error=str(error))
+                return self._blended(found), {**found.missing, "ranker": "failed"}
+        return self._blended(found), found.missing
+
+    def _blended(self, found: Gathered) -> FloatArray:
+        return self.blend.score(found.raw, len(found.positions))

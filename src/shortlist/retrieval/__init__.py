@@ -1,0 +1,1 @@
+"""The vector index: nearest by inner product, exact while that is quicker, else FAISS HNSW (flow 7)."""
