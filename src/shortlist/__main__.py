@@ -1,0 +1,5 @@
+"""`python -m shortlist` is the command."""
+
+from shortlist.cli import main
+
+main()
