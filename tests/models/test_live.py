@@ -9,6 +9,7 @@ from shortlist.models.live import Live
 from shortlist.models.model import Model
 from shortlist.models.pointer import Pointer
 from shortlist.models.registry import ModelCorrupt
+from shortlist.ranking.blend import Blend
 
 
 def load(folder: Path, version: str) -> Model:
@@ -22,7 +23,7 @@ def load(folder: Path, version: str) -> Model:
         item_ids=["a"],
         sources={},
         ranker=None,
-        blend=None,  # type: ignore[arg-type]  # nobody scores here
+        blend=Blend(),
         metrics={},
         params={},
     )

@@ -1,13 +1,10 @@
 """One trained model version, ready to answer: what serving, batch and explanations hold in memory."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shortlist.candidates.trained import TrainedSource
-
-if TYPE_CHECKING:
-    from shortlist.ranking.blend import Blend
-    from shortlist.ranking.scorer import Scorer
+from shortlist.ranking.blend import Blend
+from shortlist.ranking.scorer import Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Model:
     data_end_s: float
     item_ids: list[str]
     sources: dict[str, TrainedSource]
-    ranker: "Scorer | None"
-    blend: "Blend"
+    ranker: Scorer | None
+    blend: Blend
     metrics: dict[str, float]
     params: dict[str, str]

@@ -42,7 +42,8 @@ NAME = "shortlist"  # of the experiment and of the registered model
 ALIAS = "serving"
 TRAINED = "shortlist.trained_ms"
 
-_LEGAL = re.compile(r"[^A-Za-z0-9_\-. /]")
+# Names become paths in some of MLflow's stores: no slash, and no name that is only dots.
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_\-. ]|^\.+$")
 _ESCAPED = re.compile(r":(at|[0-9a-f]+):")
 _PER_CALL = 500  # MLflow takes 1,000 metrics or 100 params a call; ours are tens, this bounds a surprise
 
@@ -223,7 +224,11 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _escape(name: str) -> str:
-    return _LEGAL.sub(lambda hit: ":at:" if hit[0] == "@" else f":{ord(hit[0]):x}:", name)
+    return _ILLEGAL.sub(lambda hit: "".join(map(_escaped, hit[0])), name)
+
+
+def _escaped(character: str) -> str:
+    return ":at:" if character == "@" else f":{ord(character):x}:"
 
 
 def _unescape(name: str) -> str:
