@@ -50,11 +50,11 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
     ts: Ts
     session_id: str | None = None
     request_id: str | None = None
-    position: int | None = None
-    quantity: float | None = None
-    price: float | None = None
+    position: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    quantity: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    price: Annotated[float, Meta(ge=0, le=1e12)] | None = None
     currency: str | None = None
-    rating: float | None = None
+    rating: Annotated[float, Meta(ge=-1e6, le=1e6)] | None = None
     category: str | None = None
     country: str | None = None
     device: str | None = None

@@ -9,6 +9,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from rocksdict import ReadOptions, WriteBatch
@@ -185,7 +186,7 @@ class RocksLog(EventLog):
         _tell(waiting, placed, error)
 
     def _place(
-        self, batch: WriteBatch, handle: object, job: _Waiting, ends: list[int], now: bytes
+        self, batch: WriteBatch, handle: Any, job: _Waiting, ends: list[int], now: bytes
     ) -> list[tuple[int, int]]:
         number, partitions = job.topic.number, job.topic.partitions
         placed = []

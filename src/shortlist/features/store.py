@@ -62,10 +62,11 @@ class Features(Struct, array_like=True):
     session_id: str = ""
     session_number: int = 0
     session_start_ts: int = 0
-    session_count: int = 0
+    session_count: int = 0  # interactions in the session that goes on; 0: none does
     appended_ms: int = 0  # append time of the user's last record: starts the expiry
     version: int = 0  # offset + 1 of the last record that changed anything here
     taste_version: int = 0  # offset + 1 of the last record that can change a slate's order
+    session_last_ts: int = 0  # latest event time in the session
 
 
 class Folded(Struct, frozen=True):
@@ -74,6 +75,7 @@ class Folded(Struct, frozen=True):
     events: list[Event]
     duplicates: int
     unreadable: int
+    next_offset: int = 0  # up to here the partition is folded now
 
 
 class FeatureStore(ABC):
@@ -103,7 +105,21 @@ class FeatureStore(ABC):
 
     @abstractmethod
     def delete(self, user_id: str) -> None:
-        """Forget one user. Later events make them a new one."""
+        """Forget one user. Events folded later make them a new one."""
+
+    @abstractmethod
+    def forgotten(self, partition: int) -> dict[str, int]:
+        """Deleted users and, of each, the partition's offset then: a replay leaves out what lies before."""
+
+    @abstractmethod
+    def checkpoint(self, partition: int) -> int:
+        """Keep a copy of the partition's features as they are now, in place of the copy before; its offset.
+
+        The log may be truncated behind it, less the de-duplication window."""
+
+    @abstractmethod
+    def checkpointed(self, partition: int) -> tuple[int, Iterator[tuple[str, Features]]]:
+        """The offset of the last checkpoint and every user in it; (0, nothing) where there is none."""
 
     @abstractmethod
     def users(self, partition: int) -> Iterator[tuple[str, Features]]:
