@@ -1,0 +1,125 @@
+/** An item's page: what it is, what one can do with it, what is similar, and the slate changing beside it. */
+
+import { card, rankRow, reasonLine, waitingCards } from "./cards.js";
+import { h, icon, picture, price, titleOf } from "./dom.js";
+import { explain, placeUrl } from "./home.js";
+import { MovingList } from "./moving.js";
+
+const HIDDEN_FACTS = new Set(["description", "image", "title"]);
+
+/** Draw the page of `itemId` into `main`. Returns a function that lets go of it. */
+export function itemPage(main, shop, { hands, itemId }) {
+  const detail = h("article", { class: "detail", data: { detail: itemId } });
+  const ranks = h("ol", { class: "ranks", data: { ranks: "" } });
+  const list = new MovingList(ranks);
+  const rankNote = h("small", {});
+  const carousel = h("div", { class: "carousel", tabindex: "0", role: "group", "aria-label": "Similar items" }, waitingCards(6));
+  const similar = h("section", { class: "similar" }, h("div", { class: "section-head" }, h("h2", {}, "Similar"), h("small", {}, "nearest by what people do and what it is")), carousel);
+  let isFirst = true;
+  let isGone = false;
+
+  main.replaceChildren(h("div", { class: "item" },
+    h("a", { class: "crumb", href: placeUrl(shop.place) }, icon("back"), "All picks"),
+    detail,
+    h("section", { class: "panel", "aria-label": "Your slate now" }, h("div", { class: "section-head" }, h("h2", {}, "Your slate now"), rankNote), ranks),
+    similar));
+
+  function drawDetail(item, { isWhole }) {
+    const title = titleOf(item);
+    const hasPrice = item.price != null;
+    const isLiked = shop.opinions.get(itemId) === "like";
+    const isOut = item.stock === 0;
+    const origin = { ...item, request_id: item.request_id ?? null };
+    const act = (type, label, name, { isMain = false, said, pressed, disabled = false } = {}) =>
+      h("button", { class: `button${isMain ? " is-main" : ""}`, type: "button", data: { act: type }, "aria-pressed": pressed, disabled,
+        on: { click: (event) => { hands.act(type, origin, said); if (pressed !== undefined) event.currentTarget.setAttribute("aria-pressed", "true"); } } },
+      icon(name), label);
+    document.title = `${title} · ${shop.name}`;
+    detail.replaceChildren(
+      picture(item, { isEager: true }),
+      h("div", {},
+        h("p", { class: "eyebrow" }, [...new Set([item.category, ...(item.categories ?? [])])].filter(Boolean).join(" · ") || " "),
+        h("h1", { tabindex: "-1" }, title),
+        h("p", { class: "detail-price num" }, price(item), item.brand ? h("small", {}, `by ${item.brand}`) : null,
+          isOut ? h("span", { class: "tag is-danger" }, "out of stock") : item.stock != null && item.stock <= 5 ? h("span", { class: "tag is-amber" }, `only ${item.stock} left`) : null),
+        item.reason ? reasonLine(item) : null,
+        h("div", { class: "actions" },
+          act("cart", hasPrice ? "Add to cart" : "Save for later", "cart", { isMain: true, said: hasPrice ? "In your cart" : "Saved", disabled: isOut }),
+          act("purchase", hasPrice ? "Buy" : "I have it", "bag", { said: hasPrice ? "Bought: it will not be recommended again" : "Noted: it will not be recommended again", disabled: isOut }),
+          act("like", "Like", "heart", { said: "More like this", pressed: String(isLiked) }),
+          act("dislike", "Not for me", "cross", { said: "Gone from your slate" })),
+        hasPrice ? null : stars(origin),
+        item.description ? h("p", { class: "detail-text" }, item.description) : isWhole ? null : h("p", { class: "detail-text" }, h("span", { class: "bone is-line" })),
+        facts(item)));
+  }
+
+  function stars(item) {
+    return h("fieldset", { class: "stars" }, h("legend", {}, "Seen it?"),
+      [1, 2, 3, 4, 5].map((value) => h("label", {},
+        h("input", { type: "radio", name: "stars", value, "aria-label": `${value} of 5 stars`,
+          on: { change: () => hands.act("rating", item, `${value} of 5 stars`, { rating: value }) } }),
+        icon("star"))));
+  }
+
+  function drawRanks() {
+    const slate = shop.slate;
+    if (!slate) return;
+    list.update(slate.recommendations, (one, index) => {
+      const row = rankRow(one, { mark: shop.marks.get(one.item_id), hands, index });
+      shop.tracker.observe(row, { item_id: one.item_id, request_id: slate.request_id, position: one.position ?? index });
+      return row;
+    }, { isAnimated: !isFirst });
+    isFirst = false;
+    rankNote.textContent = shop.marks.size && shop.reactionMs != null ? `changed in ${shop.reactionMs} ms` : "reacts to what you do";
+  }
+
+  async function load() {
+    const known = shop.items.get(itemId);
+    if (known) drawDetail(known, { isWhole: false });
+    else detail.replaceChildren(h("div", { class: "picture bone" }), h("div", {}, h("h1", { tabindex: "-1" }, h("span", { class: "unseen" }, "Loading")), h("p", { class: "bone is-line is-short" }), h("p", { class: "bone is-line" })));
+    const [item, near] = await Promise.allSettled([shop.item(itemId), shop.similar(itemId)]);
+    if (isGone) return;
+    if (item.status === "fulfilled") drawDetail({ ...known, ...item.value }, { isWhole: true });
+    else if (known) drawDetail(known, { isWhole: true });
+    else drawMissing(item.reason);
+    drawSimilar(near);
+  }
+
+  function drawMissing(problem) {
+    const [name, text] = problem.status === 404 ? ["No such item.", "It may have left the catalog."] : explain(problem);
+    detail.replaceChildren(h("div", { class: "empty" }, icon("alert"), h("h1", { tabindex: "-1" }, name), h("p", {}, text),
+      h("button", { class: "button", type: "button", on: { click: load } }, "Try again")));
+    detail.classList.add("is-missing");
+  }
+
+  function drawSimilar({ status, value, reason }) {
+    if (status === "rejected") {
+      carousel.replaceChildren(h("p", { class: "notice" }, explain(reason).join(" ")));
+      return;
+    }
+    if (!value.recommendations.length) {
+      carousel.replaceChildren(h("p", { class: "notice" }, "Nothing is similar enough yet."));
+      return;
+    }
+    carousel.replaceChildren(...value.recommendations.map((one, index) => {
+      const element = card({ reason: "Similar to this", ...one }, { hands: { open: hands.open }, showsRank: false, index });
+      shop.tracker.observe(element, { item_id: one.item_id, request_id: value.request_id, position: index });
+      return element;
+    }));
+  }
+
+  shop.addEventListener("slate", drawRanks);
+  drawRanks();
+  load();
+  return () => {
+    isGone = true;
+    shop.removeEventListener("slate", drawRanks);
+  };
+}
+
+function facts(item) {
+  const rows = Object.entries(item.attributes ?? {}).filter(([name, value]) => !HIDDEN_FACTS.has(name) && value !== "" && value != null);
+  if (!rows.length) return null;
+  const said = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
+  return h("dl", { class: "facts" }, rows.slice(0, 8).map(([name, value]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, said(value))]));
+}

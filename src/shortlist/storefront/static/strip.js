@@ -1,0 +1,135 @@
+/** The strip: what was sent, what the server knows now, and how it came to this slate. */
+
+import { itemUrl } from "./cards.js";
+import { ago, h, icon, ms, picture, titleOf } from "./dom.js";
+
+const ICONS = { view: "eye", click: "pointer", cart: "cart", purchase: "bag", like: "heart", dislike: "cross", rating: "star", cancel: "undo", impression: "eye" };
+const STATES = { queued: "waiting", sent: "accepted", refused: "refused", dropped: "lost" };
+const OPEN_KEY = "shortlist.strip";
+
+/** Draw the strip into `aside` and keep it current. */
+export function strip(aside, shop) {
+  const summary = h("span", { class: "strip-summary" });
+  const body = h("div", { class: "strip-body", id: "strip-body" });
+  const chevron = icon("up");
+  chevron.classList.add("chevron");
+  const bar = h("button", { class: "strip-bar", type: "button", "aria-controls": "strip-body", on: { click: toggle } }, icon("pulse"), h("b", {}, "What just happened"), summary, chevron);
+  const boxes = Object.fromEntries(["timing", "log", "user", "why"].map((name) => [name, h("section", { data: { box: name } })]));
+  body.append(...Object.values(boxes));
+  aside.replaceChildren(bar, body);
+  setOpen(remembered() ?? matchMedia("(min-width: 1240px)").matches);
+
+  function setOpen(isOpen) {
+    aside.dataset.open = String(isOpen);
+    bar.setAttribute("aria-expanded", String(isOpen));
+  }
+
+  function toggle() {
+    const isOpen = aside.dataset.open !== "true";
+    setOpen(isOpen);
+    try {
+      localStorage.setItem(OPEN_KEY, String(isOpen));
+    } catch {
+      // For this page alone.
+    }
+  }
+
+  function drawTiming() {
+    const slate = shop.slate;
+    if (!slate) return boxes.timing.replaceChildren(h("h3", {}, "This slate"), h("p", { class: "fineprint" }, "No answer yet."));
+    const tile = (label, value, extra = "") => h("div", { class: `tile ${extra}` }, h("small", {}, label), h("b", { title: String(value) }, value));
+    const missing = Object.entries(slate.missing_sources ?? {});
+    const tallest = Math.max(1, ...shop.timings.map((one) => one.browser_ms ?? 0));
+    const bars = shop.timings.map((one) => {
+      const bar_ = h("i", { class: one.tier === "cache" ? "is-hit" : "", title: `${one.tier}: ${ms(one.browser_ms)}` });
+      bar_.style.height = `${Math.max(6, (100 * (one.browser_ms ?? 0)) / tallest)}%`;
+      return bar_;
+    });
+    boxes.timing.replaceChildren(
+      h("h3", {}, "This slate"),
+      h("div", { class: "tiles" },
+        tile("answered by", String(slate.tier ?? "–").replaceAll("_", " "), "is-hero"),
+        tile("server", ms(slate.took_ms)),
+        tile("browser", ms(slate.browser_ms)),
+        tile("features", slate.features?.version != null ? `v${slate.features.version}` : "–"),
+        tile("features' age", slate.features?.age_ms == null ? "–" : ago(slate.features.age_ms / 1000)),
+        tile("click → slate", shop.reactionMs == null ? "–" : `${shop.reactionMs} ms`, shop.reactionMs == null ? "" : "is-hero"),
+      ),
+      h("div", { class: "spark", role: "img", "aria-label": "Time of the last requests as the browser saw it" }, bars),
+      missing.length ? h("p", { class: "missing" }, "Without ", missing.map(([name, why], index) => [index ? ", " : "", h("b", {}, name.replaceAll("_", " ")), ` (${why})`])) : null,
+      h("p", { class: "fineprint" }, "Model ", h("code", {}, slate.model?.version ?? "none"), slate.model?.age_s == null ? "" : `, ${ago(slate.model.age_s)} old`, " · request ", h("code", {}, String(slate.request_id ?? "–").slice(0, 13))));
+    return undefined;
+  }
+
+  function drawLog() {
+    const rows = shop.events.slice(0, 9);
+    boxes.log.replaceChildren(h("h3", {}, "Events sent"), rows.length
+      ? h("ol", { class: "log" }, rows.map(({ event, state, detail }) =>
+        h("li", { class: `is-${state} ${event.type === "impression" ? "" : "is-strong"}`, data: { type: event.type, state } }, icon(ICONS[event.type] ?? "pulse"),
+          h("span", { title: detail ?? "" }, h("b", {}, event.type), " ", titleOf(shop.items.get(event.item_id) ?? event), event.position == null ? "" : ` #${event.position + 1}`),
+          h("small", {}, STATES[state] ?? state))))
+      : h("p", { class: "fineprint" }, "None yet. Click something: it is sent at once. What you see is sent in batches of 10, or after 5 s."));
+  }
+
+  function drawUser() {
+    const known = shop.features ?? {};
+    const last = (known.last_5 ?? []).map((one) => (typeof one === "object" ? one : { ...shop.items.get(String(one)), item_id: String(one) }));
+    const counts = Object.entries(known.counts ?? {}).filter(([, count]) => count);
+    const affinity = pairs(known.affinity).slice(0, 5);
+    const top = Math.max(...affinity.map(([, value]) => value), 1e-9);
+    const bars = affinity.map(([name, value]) => {
+      const fill = h("i", {});
+      fill.style.setProperty("--share", String(Math.max(0.02, value / top)));
+      return h("li", {}, h("span", { title: name }, name), h("div", {}, fill), h("small", { class: "num" }, value < 10 ? value.toFixed(2) : Math.round(value)));
+    });
+    boxes.user.replaceChildren(
+      h("h3", {}, `What is known of ${shop.user?.isGuest ? "this guest" : (shop.user?.name ?? "the user")}`),
+      last.length
+        ? h("div", { class: "last", "aria-label": "Last five items" }, last.slice(-5).map((one) => h("a", { href: itemUrl(one), title: titleOf(one), "aria-label": titleOf(one) }, picture(one))))
+        : h("p", { class: "fineprint" }, "No items yet."),
+      h("div", { class: "counts" }, h("span", { class: "tag is-accent num" }, `${known.interaction_count ?? 0} interactions`),
+        counts.map(([name, count]) => h("span", { class: "tag num" }, `${name} ${count}`))),
+      bars.length ? h("ul", { class: "bars", "aria-label": "Affinity by category" }, bars) : null);
+  }
+
+  function drawWhy() {
+    const rows = shop.slate?.recommendations ?? [];
+    boxes.why.replaceChildren(h("h3", {}, "Who proposed what"), rows.length
+      ? h("ol", { class: "why" }, rows.map((item, index) =>
+        h("li", {}, h("span", { class: "rank num" }, String((item.position ?? index) + 1)), h("span", { title: item.reason }, titleOf(item)), h("small", { class: "num" }, item.score == null ? "" : Number(item.score).toFixed(3)),
+          h("div", { class: "tags" }, (item.sources ?? []).map((name) => h("span", { class: "tag" }, name.replaceAll("_", " ")))))))
+      : h("p", { class: "fineprint" }, "Nothing yet."));
+  }
+
+  function drawSummary() {
+    const slate = shop.slate;
+    if (!slate) return summary.replaceChildren();
+    const fromServer = Object.keys(slate.missing_sources ?? {}).length;
+    return summary.replaceChildren(
+      h("span", { class: "tag is-accent" }, String(slate.tier).replaceAll("_", " ")),
+      h("span", { class: "tag num" }, ms(slate.took_ms)),
+      shop.reactionMs == null ? "" : h("span", { class: "tag num" }, `click → slate ${shop.reactionMs} ms`),
+      fromServer ? h("span", { class: "tag is-amber" }, `${fromServer} missing`) : "");
+  }
+
+  const draw = { slate: [drawTiming, drawWhy, drawSummary, drawLog], events: [drawLog], features: [drawUser], user: [drawTiming, drawLog, drawUser, drawWhy, drawSummary] };
+  for (const [name, acts] of Object.entries(draw)) shop.addEventListener(name, () => acts.forEach((act) => act()));
+  [drawTiming, drawLog, drawUser, drawWhy, drawSummary].forEach((act) => act());
+}
+
+/** [name, value] pairs, greatest first, of {name: value}, [[name, value]] or [{category, score}]. */
+function pairs(affinity) {
+  const rows = Array.isArray(affinity)
+    ? affinity.map((row) => (Array.isArray(row) ? row : [row.category ?? row.name, row.value ?? row.score ?? row.weight]))
+    : Object.entries(affinity ?? {});
+  return rows.map(([name, value]) => [String(name), Number(value)]).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]);
+}
+
+function remembered() {
+  try {
+    const value = localStorage.getItem(OPEN_KEY);
+    return value === null ? null : value === "true";
+  } catch {
+    return null;
+  }
+}
