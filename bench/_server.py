@@ -67,7 +67,8 @@ class Server:
     def start(self, timeout_s: float = 60.0) -> float:
         """Start and wait until it is ready; seconds that took."""
         began = time.perf_counter()
-        self._said = tempfile.TemporaryFile()  # a pipe that nobody reads would stop the server
+        # A file: a pipe that nobody reads would stop the server.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process runs
         self.process = subprocess.Popen(
             self._command, env=self._environ, stdout=subprocess.DEVNULL, stderr=self._said
         )

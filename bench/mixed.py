@@ -23,7 +23,7 @@ async def run(server: Server, home: Path) -> None:
     service = token(home, "bench", "service")
     rng = random.Random(7)
     items = [
-        i["item_id"] for i in msgspec.json.decode((await one(server, service, "/items?limit=500")))["items"]
+        i["item_id"] for i in msgspec.json.decode(await one(server, service, "/items?limit=500"))["items"]
     ]
     warm = [f"warm-{n}" for n in range(WARM)]
     readers = [Connection(server.port) for _ in range(16)]

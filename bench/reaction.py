@@ -43,8 +43,9 @@ async def run(server: Server, home: Path) -> None:
             click = {"user_id": user, "type": "click", "item_id": rng.choice(items)}
             began = time.perf_counter()
             await post(connection, service, [click])
-            while (now := await slate(user)) == before and time.perf_counter() - began < GIVE_UP_S:
-                await asyncio.sleep(0.001)
+            now = before
+            while now == before and time.perf_counter() - began < GIVE_UP_S:
+                now = await slate(user)
             if now == before:
                 unchanged += 1
             else:
