@@ -61,6 +61,11 @@ class Workers:
         self._tokens.put(True)
         return True
 
+    @property
+    def waiting(self) -> int:
+        """How much urgent work no thread has taken."""
+        return len(self._urgent)
+
     def close(self) -> None:
         """Finish what runs, drop what waits, end the threads (those that hang are left to the process)."""
         self._urgent.clear()

@@ -1,0 +1,58 @@
+"""A pool being computed: one flight per user and kind of slate, however many ask for it."""
+
+import asyncio
+from dataclasses import dataclass
+from threading import Lock
+
+from shortlist.serving.cache import Pool
+from shortlist.serving.hot import Hot
+from shortlist.serving.known import Known, Track
+from shortlist.serving.slate import Ask
+from shortlist.serving.snapshot import Snapshot
+
+
+@dataclass(slots=True, frozen=True)
+class Landed:
+    """What a flight brought: the pool, what its filters knew, and the ready body (default slates only)."""
+
+    pool: Pool
+    known: Known
+    hot: Hot | None
+
+
+class Flight:
+    """The event loop starts and ends it; a worker thread takes it once, before it reads any features.
+
+    moves: what `track.moves` was when it was taken, -1 until then. It answers whoever asked while that still
+    holds; who asks later starts another one.
+    """
+
+    __slots__ = ("_taken", "ask", "cause", "future", "is_urgent", "key", "moves", "snapshot", "track")
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        ask: Ask,
+        cause: str,
+        track: Track,
+        snapshot: Snapshot,
+        future: "asyncio.Future[Landed | None]",
+    ) -> None:
+        self.key, self.ask, self.cause = key, ask, cause
+        self.track, self.snapshot, self.future = track, snapshot, future
+        self.moves = -1
+        self.is_urgent = False  # whether somebody waits for it
+        self._taken = Lock()
+
+    def take(self) -> bool:
+        """True for the first caller alone (a flight that became urgent waits in two queues)."""
+        if not self._taken.acquire(blocking=False):
+            return False
+        self.moves = self.track.moves
+        return True
+
+    def serves(self, track: Track, snapshot: Snapshot) -> bool:
+        """Whether it will answer what is asked now."""
+        is_current = self.moves in (-1, track.moves)
+        return self.track is track and self.snapshot is snapshot and is_current

@@ -1,0 +1,148 @@
+"""What serving knows of a user: what must not be recommended to them, and whether that is still so."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shortlist.arrays import BoolArray, IntArray
+from shortlist.candidates.past import query_from
+from shortlist.candidates.source import Query
+from shortlist.features.store import Features
+from shortlist.serving.snapshot import Snapshot
+from shortlist.settings import RuleSettings, WeightSettings
+
+if TYPE_CHECKING:
+    from shortlist.serving.hot import Hot
+
+CATEGORIES = 3  # of the user's own, for popular items when nothing better can answer
+RECENT = 20  # last items whose categories stand in for an affinity that expired
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A user's features as far as filters, stamps and fallbacks need them.
+
+    banned: positions that must not come: bought, rated (unless repeats are allowed), disliked.
+    categories: codes of the user's own categories, the strongest first. It holds for the snapshot and the
+    catalog version it was made with: items that came into the catalog since have positions now.
+    """
+
+    snapshot: Snapshot
+    catalog_version: int
+    user_version: int
+    taste_version: int
+    interaction_count: int
+    appended_ms: int
+    banned: IntArray
+    categories: tuple[int, ...]
+
+
+class Track:
+    """What this process holds of one user while a pool of theirs may be in use.
+
+    moves counts the folds, told by the processor's thread, that can change a slate; a `Known` or a ready body
+    that was made before the last of them no longer holds. The count is read before features are, so that a
+    fold in between only makes them too old, never too new.
+    """
+
+    __slots__ = ("hot", "known", "known_moves", "moves", "warm")
+
+    def __init__(self) -> None:
+        self.moves = 0
+        self.known: Known | None = None
+        self.known_moves = -1
+        self.hot: Hot | None = None
+        self.warm = False  # whether somebody asked: only then a fold recomputes the pool
+
+    def current(self, snapshot: Snapshot) -> Known | None:
+        """What is known, if it still holds."""
+        known = self.known
+        if (
+            known is not None
+            and self.known_moves == self.moves
+            and known.snapshot is snapshot
+            and known.catalog_version == snapshot.table.version
+        ):
+            return known
+        return None
+
+    def learn(self, known: Known, moves: int) -> None:
+        """Remember features that were read when `moves` folds were known."""
+        if moves >= self.known_moves:
+            self.known, self.known_moves = known, moves
+
+
+def known_of(features: Features, snapshot: Snapshot, rules: RuleSettings) -> Known:
+    """What serving needs of `features`."""
+    version = snapshot.table.version  # before the table is read: it may be newer then, never older
+    return Known(
+        snapshot=snapshot,
+        catalog_version=version,
+        user_version=features.version,
+        taste_version=features.taste_version,
+        interaction_count=features.interaction_count,
+        appended_ms=features.appended_ms,
+        banned=banned(features, snapshot, rules),
+        categories=own_categories(features, snapshot),
+    )
+
+
+def banned(features: Features, snapshot: Snapshot, rules: RuleSettings) -> IntArray:
+    """Positions that must not come."""
+    ids: Iterable[str] = features.disliked
+    if not rules.repeat_purchases:
+        ids = chain(ids, features.purchased, features.consumed)
+    return snapshot.table.positions(ids)
+
+
+def own_categories(features: Features, snapshot: Snapshot) -> tuple[int, ...]:
+    """Codes of the user's categories, the strongest first."""
+    table = snapshot.table
+    names = sorted(features.affinity, key=lambda name: (-features.affinity[name], name))
+    if not names:
+        recent = Counter(table.category_of(seen.item_id) for seen in features.history[-RECENT:])
+        names = [name for name, _ in recent.most_common() if name is not None]
+    codes = (table.category_code(name) for name in names)
+    return tuple(code for code in codes if code >= 0)[:CATEGORIES]
+
+
+def query_of(
+    features: Features,
+    snapshot: Snapshot,
+    weights: WeightSettings,
+    *,
+    category: int = -1,
+    context: str = "browsing",
+) -> Query:
+    """The user's past as the sources read it. The clock is the data's own (the model's end or the user's last
+    event), so that a slate does not change while nothing happens."""
+    position, history = snapshot.table.position, features.history
+    weight = {name: getattr(weights, name) for name in weights.__struct_fields__}
+    data_end_s = snapshot.model.data_end_s if snapshot.model is not None else 0.0
+    return query_from(
+        [position(seen.item_id) for seen in history],
+        np.array([seen.ts for seen in history], np.float64) / 1000.0,
+        [weight.get(seen.type, 0.0) for seen in history],
+        [seen.session for seen in history],
+        now_s=max(data_end_s, features.last_ts / 1000.0),
+        category=category,
+        context=context,
+        bought=[position(item_id) for item_id in features.purchased],
+        bought_counts=list(features.purchased.values()),
+    )
+
+
+def allowed(known: Known, rules: RuleSettings, category: int = -1) -> BoolArray:
+    """(table size,) what may be in a slate of this user."""
+    columns = known.snapshot.table.columns
+    mask: BoolArray = columns.servable.copy()
+    if rules.enabled:
+        mask &= ~(columns.margin < rules.min_margin)
+    if category >= 0:
+        mask &= columns.category == category
+    mask[known.banned[known.banned < len(mask)]] = False
+    return mask

@@ -1,0 +1,91 @@
+"""Reading a pool: whether it still holds, and cutting a slate from it with every filter applied again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from shortlist.ranking import rerank
+from shortlist.serving import fallback
+from shortlist.serving.cache import Pool, PooledItem
+from shortlist.serving.known import Known, allowed
+from shortlist.serving.snapshot import NOTHING, Snapshot
+from shortlist.settings import CacheSettings, RuleSettings
+
+# What a cached pool is worth: serve it, serve it and compute another, or do not serve it.
+HOLDS: Literal["holds"] = "holds"
+OLD: Literal["old"] = "old"
+MISS: Literal["miss"] = "miss"
+State = Literal["holds", "old", "miss"]
+
+INCOMPLETE_S = 10.0  # a pool that lacks a source is tried again after this
+
+
+@dataclass(slots=True, frozen=True)
+class Cut:
+    """One page of a pool: its items and their positions in the table; the number of the next page."""
+
+    items: list[PooledItem]
+    positions: list[int]
+    next_page: int | None
+
+
+def judged(
+    pool: Pool, known: Known | None, snapshot: Snapshot, rules_version: str, cache: CacheSettings, now_ms: int
+) -> State:
+    """What a pool is worth now. known: the user as of now; None: unknown, then only fallbacks may use it.
+
+    Another model or another taste means another order. Age and other rules may still be served once more;
+    purchases, stock and hiding are applied when it is cut, whatever the stamps say.
+    """
+    if (
+        known is None
+        or pool.model_version != snapshot.model_version
+        or pool.taste_version != known.taste_version
+    ):
+        return MISS
+    age_ms = now_ms - pool.made_ms
+    if pool.missing and age_ms > INCOMPLETE_S * 1000:
+        return MISS
+    if age_ms > cache.stale_s * 1000:
+        return MISS
+    return OLD if age_ms >= cache.ttl_s * 1000 or pool.rules_version != rules_version else HOLDS
+
+
+def cut(
+    pool: Pool,
+    known: Known,
+    rules: RuleSettings,
+    limit: int,
+    page: int = 1,
+    *,
+    exclude: Sequence[str] = (),
+    category: int = -1,
+) -> Cut:
+    """One page. A pool with too few items left is filled up with what fallbacks would serve."""
+    snapshot = known.snapshot
+    table = snapshot.table
+    mask = allowed(known, rules, category)
+    if exclude:
+        mask[table.positions(exclude)] = False
+    find = table.position
+    positions = np.array([find(item.item_id) for item in pool.items], np.int32)
+    inside = np.flatnonzero((positions >= 0) & (positions < len(mask)))
+    kept = inside[mask[positions[inside]]]
+    positions, items = positions[kept], [pool.items[index] for index in kept.tolist()]
+    if len(items) < page * limit:
+        need = page * limit - len(items)
+        rest = fallback.others(
+            snapshot, mask, need, taken=positions, categories=known.categories, category=category
+        )
+        more = list(rest)
+        items += [fallback.pooled(snapshot, position, tier) for position, tier in more]
+        added = np.array([position for position, _ in more], np.int32) if more else NOTHING
+        positions = np.concatenate([positions, added])
+    columns = table.columns
+    chosen = rerank.cut(
+        columns.category[positions].tolist(), columns.brand[positions].tolist(), rules, limit, page
+    )
+    next_page = page + 1 if len(items) > page * limit else None
+    return Cut([items[index] for index in chosen], positions[chosen].tolist(), next_page)

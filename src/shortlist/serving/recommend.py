@@ -1,0 +1,183 @@
+"""The miss (flow 2): from a user to a pool of ranked items with reasons. Blocking; runs on worker threads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+
+import msgspec
+import numpy as np
+
+from shortlist.arrays import BoolArray, IntArray
+from shortlist.candidates.past import query_from
+from shortlist.candidates.source import Query
+from shortlist.features.store import Features, FeatureStore
+from shortlist.ranking import rerank
+from shortlist.ranking.chain import Gather
+from shortlist.serving import fallback
+from shortlist.serving.cache import Pool, PooledItem
+from shortlist.serving.known import Known, allowed, known_of, query_of
+from shortlist.serving.reasons import reasons
+from shortlist.serving.slate import CATALOG, FRESH
+from shortlist.serving.snapshot import NOTHING, Snapshot
+from shortlist.settings import RuleSettings, Settings
+
+STEP_S = 30.0  # between the items of a past that comes without times: a quick session
+
+
+class Recommender:
+    """Makes pools. Thread-safe: it holds nothing of a request."""
+
+    def __init__(
+        self, features: FeatureStore, gather: Gather, settings: Settings, now_ms: Callable[[], int]
+    ) -> None:
+        self.features, self.gather, self.settings, self.now_ms = features, gather, settings, now_ms
+        self.rules_version = version_of(settings.rules)
+
+    def know(self, user_id: str, snapshot: Snapshot) -> Known:
+        """What filters and fallbacks need of a user. Raises StoreUnavailable."""
+        return known_of(self.features.read([user_id], self.now_ms())[0], snapshot, self.settings.rules)
+
+    def pool(
+        self, user_id: str, context: str, category: str, snapshot: Snapshot, trace_id: str
+    ) -> tuple[Pool, Known]:
+        """The pool of a user. Raises StoreUnavailable when their features cannot be read."""
+        settings, code = self.settings, category_code(category, snapshot)
+        user = self.features.read([user_id], self.now_ms())[0]  # → feature store: GET user
+        known = known_of(user, snapshot, settings.rules)
+        query = query_of(user, snapshot, settings.weights, category=code, context=context)
+        mask = allowed(known, settings.rules, code)
+        items, missing = self.items(query, mask, snapshot, last_types(user, snapshot), known.categories)
+        return self._pool(known, items, missing, trace_id), known
+
+    def pool_of_history(
+        self, history: Sequence[str], snapshot: Snapshot, trace_id: str
+    ) -> tuple[Pool, Known]:
+        """The pool of somebody who brings their past, oldest first, instead of a name."""
+        known, query = self.nobody(snapshot), history_query(history, snapshot)
+        mask = allowed(known, self.settings.rules)
+        items, missing = self.items(query, mask, snapshot, {}, ())
+        return self._pool(known, items, missing, trace_id), known
+
+    def other_pool(
+        self, known: Known, category: str, trace_id: str, missing: Mapping[str, str] | None = None
+    ) -> Pool:
+        """What answers when nothing personal can (flow 12): popular in the user's categories, and so on."""
+        snapshot, code = known.snapshot, category_code(category, known.snapshot)
+        rest = fallback.others(
+            snapshot,
+            allowed(known, self.settings.rules, code),
+            self.settings.cache.pool,
+            taken=NOTHING,
+            categories=known.categories,
+            category=code,
+        )
+        tiers = list(rest)
+        items = [fallback.pooled(snapshot, position, tier) for position, tier in tiers]
+        return self._pool(known, items, dict(missing or {}), trace_id, tiers[0][1] if tiers else CATALOG)
+
+    def nobody(self, snapshot: Snapshot) -> Known:
+        """What is known of somebody without a past."""
+        return known_of(Features(), snapshot, self.settings.rules)
+
+    def query(self, user_id: str, snapshot: Snapshot) -> Query:
+        """A user's past as sources read it. Raises StoreUnavailable."""
+        user = self.features.read([user_id], self.now_ms())[0]
+        return query_of(user, snapshot, self.settings.weights)
+
+    def items(
+        self,
+        query: Query,
+        mask: BoolArray,
+        snapshot: Snapshot,
+        last_type: Mapping[int, str],
+        categories: Sequence[int],
+    ) -> tuple[list[PooledItem], dict[str, str]]:
+        """The best items for a past, with reasons, best first; and which sources are missing, and why."""
+        size, items, positions, missing = self.settings.cache.pool, [], NOTHING, {}
+        if snapshot.chain is not None and snapshot.model is not None:
+            ranked = snapshot.chain.rank(query, mask, self.gather)  # → sources side by side, → the ranker
+            scores = rerank.boosted(
+                ranked.positions, ranked.scores, self._trending(snapshot), self.settings.rules
+            )
+            best = rerank.ranking(scores)[:size]  # → rules: those that need the whole list
+            positions, scores = ranked.positions[best], scores[best]
+            why = reasons(
+                query,
+                positions,
+                {name: values[best] for name, values in ranked.raw.items()},
+                table=snapshot.table,
+                sources=snapshot.model.sources,
+                weights=snapshot.model.blend.weights,
+                last_type=last_type,
+                own_categories=categories,
+            )
+            ids, missing = snapshot.table.ids, ranked.missing
+            items = [
+                PooledItem(ids[position], score, sources, code, of)
+                for position, score, (code, of, sources) in zip(
+                    positions.tolist(), scores.tolist(), why, strict=True
+                )
+            ]
+        rest = fallback.others(
+            snapshot, mask, size - len(items), taken=positions, categories=categories, category=query.category
+        )
+        items += [fallback.pooled(snapshot, position, tier) for position, tier in rest]
+        return items, missing
+
+    def _pool(
+        self,
+        known: Known,
+        items: list[PooledItem],
+        missing: dict[str, str],
+        trace_id: str,
+        tier: str = "",
+    ) -> Pool:
+        is_ranked = known.snapshot.chain is not None and any(item.score > 0 for item in items[:1])
+        return Pool(
+            trace_id=trace_id,
+            made_ms=self.now_ms(),
+            model_version=known.snapshot.model_version,
+            user_version=known.user_version,
+            taste_version=known.taste_version,
+            catalog_version=known.catalog_version,
+            rules_version=self.rules_version,
+            tier=tier or (FRESH if is_ranked else items[0].reason if items else CATALOG),
+            missing=missing,
+            items=items,
+            interaction_count=known.interaction_count,
+            appended_ms=known.appended_ms,
+        )
+
+    def _trending(self, snapshot: Snapshot) -> IntArray:
+        return snapshot.trending(-1, self.settings.candidates.trending)
+
+
+def category_code(category: str, snapshot: Snapshot) -> int:
+    """The code to filter by; -1 for no filter, and one that no item has for a category nobody knows."""
+    if not category:
+        return -1
+    code = snapshot.table.category_code(category)
+    return code if code >= 0 else len(snapshot.table.categories) + 1_000_000
+
+
+def last_types(features: Features, snapshot: Snapshot) -> dict[int, str]:
+    """Position of a past item → what the user did with it last."""
+    position = snapshot.table.position
+    return {position(seen.item_id): seen.type for seen in features.history}
+
+
+def history_query(history: Sequence[str], snapshot: Snapshot) -> Query:
+    """The query of a past of items alone, oldest first: one session that ends now."""
+    n = len(history)
+    now_s = snapshot.model.data_end_s if snapshot.model is not None else 0.0
+    return query_from(
+        [snapshot.table.position(item_id) for item_id in history],
+        now_s - STEP_S * np.arange(n, 0, -1),
+        np.ones(n, np.float32),
+        np.zeros(n, np.int32),
+        now_s=now_s,
+    )
+
+
+def version_of(rules: RuleSettings) -> str:
+    """Names a set of rules: pools made under another are old."""
+    return sha256(msgspec.json.encode(rules)).hexdigest()[:12]

@@ -1,0 +1,592 @@
+"""Slates, from wherever they come quickest: a ready body, a cached pool, a computed one, a fallback.
+
+Threads: everything here runs on the event loop unless it says otherwise. Workers compute pools; the
+processor's thread tells of folds; the model watcher's thread swaps models.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
+from time import perf_counter, time
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from shortlist.catalog.store import Change
+from shortlist.catalog.table import ItemTable
+from shortlist.errors import ShortlistError
+from shortlist.events.event import EventType
+from shortlist.events.log import EventLog
+from shortlist.features.store import FeatureStore, Folded
+from shortlist.models.model import Model
+from shortlist.ops import telemetry
+from shortlist.serving import rank, similar
+from shortlist.serving.cache import Pool, SlateCache, key_of
+from shortlist.serving.flight import Flight, Landed
+from shortlist.serving.gather import Gatherer
+from shortlist.serving.hot import Hot
+from shortlist.serving.known import Known, Track
+from shortlist.serving.pool import MISS, OLD, Cut, cut, judged
+from shortlist.serving.recommend import Recommender, category_code, history_query
+from shortlist.serving.served import Served, slate_rest
+from shortlist.serving.slate import (
+    CACHE,
+    FRESH,
+    STALE,
+    TIERS,
+    Ask,
+    AskInvalid,
+    Body,
+    RequestIds,
+    Slate,
+    items_json,
+    slate_items,
+)
+from shortlist.serving.snapshot import Snapshot, Trends, snapshot
+from shortlist.serving.workers import Workers
+from shortlist.settings import Settings
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+CONTEXT = "browsing"
+ASKED, REFRESH, TASTE = "miss", "refresh", "taste"  # why a pool is computed
+QUEUED = 16  # flights per thread that may wait: more than a request's budget is worth waits for nothing
+READ_S = 0.020  # a fallback's patience with the feature store
+_encode = msgspec.json.Encoder().encode
+
+
+def clock_ms() -> int:
+    """Milliseconds since 1970."""
+    return int(time() * 1000)
+
+
+class Serving:
+    """The orchestrator. One per process."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        features: FeatureStore,
+        cache: SlateCache,
+        log: EventLog,
+        table: ItemTable,
+        trends: Trends | None = None,
+        model: Model | None = None,
+        now_ms: Callable[[], int] = clock_ms,
+    ) -> None:
+        """table: the live items; from here on changed by `apply` and `swap` alone."""
+        self.settings, self.cache, self.trends, self._now_ms = settings, cache, trends, now_ms
+        self._snapshot = self._snapshot_of(model, table)
+        self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
+        self._gather = Gatherer(settings.candidates.deadline_ms / 1000.0)
+        self._recommender = Recommender(features, self._gather, settings, now_ms)
+        self._miss = Workers("miss", settings.serving.miss_threads)
+        self._quick = Workers("quick", 1)
+        self._tracks: OrderedDict[str, Track] = OrderedDict()
+        self._flights: dict[str, Flight] = {}
+        self._again: set[str] = set()  # users whose background flight was overtaken by a fold
+        self._served = Served(log)
+        self._ids = RequestIds()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._puts: set[asyncio.Task[None]] = set()
+        self._slates = {tier: telemetry.SLATES.labels(tier) for tier in TIERS}
+
+    @property
+    def table(self) -> ItemTable:
+        """The live items. A new model brings a new table."""
+        return self._snapshot.table
+
+    @property
+    def model(self) -> Model | None:
+        """The model that serves."""
+        return self._snapshot.model
+
+    # --- flow 1: the hit -------------------------------------------------------------------------------
+
+    def instant(self, user_id: str, request_id: str = "") -> bytes | None:
+        """The JSON of the user's default slate, if a pool is ready and nothing moved since; else None.
+
+        Logs the slate as served. 10 µs. request_id: made here if empty."""
+        began = perf_counter()
+        track = self._tracks.get(user_id)
+        if track is None:
+            return None
+        hot = track.hot
+        if (
+            hot is None
+            or hot.moves != track.moves
+            or hot.snapshot is not self._snapshot
+            or hot.catalog_version != hot.snapshot.table.columns.version
+        ):
+            return None
+        now = self._now_ms()
+        if now >= hot.fresh_until_ms:
+            return None
+        self._tracks.move_to_end(user_id)
+        request_id = request_id or self._ids()
+        self._served.slate(user_id, request_id, now, hot.rest)
+        self._slates[CACHE].inc()
+        return hot.body.json(request_id, now, perf_counter() - began)
+
+    # --- flow 2: the miss, flow 12: the fallbacks ------------------------------------------------------
+
+    async def recommend(self, ask: Ask) -> Slate:
+        """A slate, within `serving.budget_ms` from whatever answers by then. Raises AskInvalid."""
+        began = perf_counter()
+        ask = self._checked(ask)
+        track, now_snapshot = self._track(ask.user_id), self._snapshot
+        track.warm = True
+        key = key_of(ask.user_id, ask.context, ask.category)
+        pool = await self.cache.get(key)
+        if pool is not None:
+            known = track.current(now_snapshot) or await self._read(ask.user_id, track, now_snapshot, began)
+            state = judged(
+                pool,
+                known,
+                now_snapshot,
+                self._recommender.rules_version,
+                self.settings.cache,
+                self._now_ms(),
+            )
+            if state is not MISS and known is not None:
+                if state is OLD:
+                    self._start(key, ask, track, now_snapshot, background=REFRESH)
+                tier = STALE if state is OLD else CACHE if pool.tier == FRESH else pool.tier
+                return self._answer(ask, pool, known, tier, began)
+        landed = await self._computed(key, ask, track, now_snapshot, began)
+        if landed is not None:
+            known = await self._newest(ask.user_id, track, landed.known, began)
+            if known.snapshot is landed.known.snapshot:
+                self._learn_hot(ask, track, landed)
+                slate = self._answer(ask, landed.pool, known, landed.pool.tier, began)
+                telemetry.MISS.observe(perf_counter() - began)
+                return slate
+        slate = await self._fallback(ask, pool, track, began)
+        telemetry.FALLBACK.observe(perf_counter() - began)
+        return slate
+
+    async def recommend_history(self, history: Sequence[str], limit: int = 0) -> Slate:
+        """A slate for a past, oldest first, of somebody without a user id. Nothing is kept but the log."""
+        began = perf_counter()
+        ask = self._checked(Ask(user_id="-", limit=limit))
+        now_snapshot = self._snapshot
+
+        def work() -> tuple[Pool, Known]:
+            return self._recommender.pool_of_history(history, now_snapshot, ask.request_id)
+
+        try:
+            pool, known = await self._on(self._miss, work, self._left(began))
+        except (TimeoutError, ShortlistError) as error:
+            log.warning("history slate fell back", error=str(error))
+            known = self._recommender.nobody(now_snapshot)
+            pool = self._recommender.other_pool(known, "", ask.request_id)
+        return self._answer(ask, pool, known, pool.tier, began, is_stateless=True)
+
+    # --- flow 7, and ordering what the caller brings ---------------------------------------------------
+
+    async def similar(
+        self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
+    ) -> similar.SimilarSlate:
+        """Items like one, without what cannot come for this user. Raises ItemUnknown, AskInvalid."""
+        began = perf_counter()
+        limit = self._limit(limit, self.settings.serving.similar)
+        now_snapshot, recommender = self._snapshot, self._recommender
+        track = self._tracks.get(user_id) if user_id is not None else None
+        known = track.current(now_snapshot) if track is not None else None
+        request_id = request_id or self._ids()
+
+        def work() -> similar.SimilarSlate:
+            who = known or (
+                recommender.know(user_id, now_snapshot)
+                if user_id is not None
+                else recommender.nobody(now_snapshot)
+            )
+            return similar.slate(item_id, limit, who, self.settings.rules, request_id, self._now_ms(), began)
+
+        slate = await self._on(self._quick, work, None)
+        self._served.slate(user_id or item_id, request_id, self._now_ms(), slate.rest)
+        return slate
+
+    async def rank(
+        self,
+        items: Sequence[str],
+        *,
+        user_id: str | None = None,
+        history: Sequence[str] = (),
+        request_id: str = "",
+    ) -> rank.RankedItems:
+        """The caller's items in the order of their chance, for a user or for a past. Nothing is filtered."""
+        began = perf_counter()
+        now_snapshot = self._snapshot
+
+        def work() -> rank.RankedItems:
+            query = (
+                self._recommender.query(user_id, now_snapshot)
+                if user_id is not None
+                else history_query(history, now_snapshot)
+            )
+            return rank.ranked(items, query, now_snapshot, self._gather, request_id or self._ids(), began)
+
+        return await self._on(self._miss, work, None)
+
+    def trace(self, request_id: str) -> dict[str, Any] | None:
+        """How one of the last slates came about: its record and that of its pool; None when forgotten."""
+        return self._served.trace(request_id)
+
+    # --- what happens around -------------------------------------------------------------------------
+
+    def on_folded(self, partition: int, folded: Folded) -> None:
+        """A batch was folded: what was ready for its users holds no more. On the processor's thread.
+
+        Pools that somebody asked for are computed anew in the background."""
+        moved: dict[str, Track] = {}
+        for event in folded.events:
+            if event.type == EventType.IMPRESSION:
+                continue  # what was shown changes neither taste nor filters
+            track = self._tracks.get(event.user_id)
+            if track is not None:
+                track.moves += 1
+                moved[event.user_id] = track
+        if moved and self._loop is not None:
+            self._to_loop(partial(self._after_fold, moved))
+
+    def swap(self, model: Model | None) -> None:
+        """Serve with another model from now on; requests under way end with the old one. On any thread.
+
+        Raises ValueError, changing nothing, when the ranker does not fit the model's sources."""
+        with self._changing:
+            old = self._snapshot.table
+            order = model.item_ids if model is not None else ()
+            table = ItemTable((item for item in old.items if item is not None), old.version, order=order)
+            self._snapshot = self._snapshot_of(model, table)
+        telemetry.MODEL_SWAPS.inc()
+        if self._loop is not None:
+            self._to_loop(self._forget_snapshots)
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Show later changes of the catalog in every slate from now on. On any thread."""
+        with self._changing:
+            self._snapshot.table.apply(changes)
+
+    async def forget(self, user_id: str) -> None:
+        """Drop everything kept of a user."""
+        track = self._tracks.pop(user_id, None)
+        if track is not None:
+            track.moves += 1
+        await self.cache.forget(user_id)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._loop = None
+        self._miss.close()
+        self._quick.close()
+        self._gather.close()
+
+    # --- inside --------------------------------------------------------------------------------------
+
+    def _snapshot_of(self, model: Model | None, table: ItemTable) -> Snapshot:
+        return snapshot(model, table, self.trends, self.settings.candidates)
+
+    def _checked(self, ask: Ask) -> Ask:
+        if not ask.user_id:
+            raise AskInvalid("user_id is empty: name the user the slate is for")
+        if ask.page < 1:
+            raise AskInvalid(f"page is {ask.page}: pages count from 1")
+        if "\n" in ask.context or "\n" in ask.category:
+            raise AskInvalid("context and category must not hold line breaks")
+        limit = self._limit(ask.limit, self.settings.serving.limit)
+        return msgspec.structs.replace(ask, limit=limit, request_id=ask.request_id or self._ids())
+
+    def _limit(self, limit: int, default: int) -> int:
+        if not 0 <= limit <= self.settings.serving.max_limit:
+            raise AskInvalid(f"limit is {limit}: it may be 1 to {self.settings.serving.max_limit}")
+        return limit or default
+
+    def _left(self, began: float) -> float:
+        return max(0.0, self.settings.serving.budget_ms / 1000.0 - (perf_counter() - began))
+
+    def _track(self, user_id: str) -> Track:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        track = self._tracks.get(user_id)
+        if track is None:
+            track = self._tracks[user_id] = Track()
+            if len(self._tracks) > self.settings.cache.max_entries:
+                self._tracks.popitem(last=False)
+        else:
+            self._tracks.move_to_end(user_id)
+        return track
+
+    async def _on(self, workers: Workers, work: Callable[[], T], timeout_s: float | None) -> T:
+        """The result of `work` on a worker thread. Raises what it raises, and TimeoutError."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # it is raised where the work was asked for
+                loop.call_soon_threadsafe(_fail, future, error)
+            else:
+                loop.call_soon_threadsafe(_succeed, future, result)
+
+        workers.submit(run)
+        return await asyncio.wait_for(future, timeout_s)
+
+    async def _read(self, user_id: str, track: Track, now_snapshot: Snapshot, began: float) -> Known | None:
+        """The user's features from the store; None when it does not answer in time."""
+        moves = track.moves  # before the store is read
+        work = partial(self._recommender.know, user_id, now_snapshot)
+        try:
+            known = await self._on(self._quick, work, min(READ_S, self._left(began)))
+        except (TimeoutError, ShortlistError) as error:
+            log.warning("features not read", error=str(error) or "late")
+            return None
+        track.learn(known, moves)
+        return known
+
+    async def _newest(self, user_id: str, track: Track, known: Known, began: float) -> Known:
+        """`known`, or what was folded while the pool was computed."""
+        newest = track.current(known.snapshot)
+        if newest is None and (track.moves or known.catalog_version != known.snapshot.table.version):
+            newest = await self._read(user_id, track, known.snapshot, began)
+        return newest or known
+
+    # a pool being computed
+
+    async def _computed(
+        self, key: str, ask: Ask, track: Track, now_snapshot: Snapshot, began: float
+    ) -> Landed | None:
+        flight = self._start(key, ask, track, now_snapshot)
+        if flight is None:
+            return None
+        await asyncio.wait((flight.future,), timeout=self._left(began))
+        return flight.future.result() if flight.future.done() else None
+
+    def _start(
+        self, key: str, ask: Ask, track: Track, now_snapshot: Snapshot, *, background: str = ""
+    ) -> Flight | None:
+        """The flight that will bring this pool, begun or joined; None when too much waits already."""
+        flight = self._flights.get(key)
+        is_new = flight is None or not flight.serves(track, now_snapshot)
+        if is_new:
+            if not background and self._miss.waiting >= QUEUED * self.settings.serving.miss_threads:
+                return None
+            future: asyncio.Future[Landed | None] = asyncio.get_running_loop().create_future()
+            flight = Flight(
+                key=key, ask=ask, cause=background or ASKED, track=track, snapshot=now_snapshot, future=future
+            )
+        assert flight is not None
+        work = partial(self._fly, flight)
+        if background:
+            if is_new and self._miss.submit_background(work):
+                self._flights[key] = flight
+                telemetry.RECOMPUTES.labels(background).inc()
+        else:
+            if is_new:
+                self._flights[key] = flight
+                telemetry.RECOMPUTES.labels(ASKED).inc()
+            if flight.moves < 0 and not flight.is_urgent:  # it may wait in the background queue
+                flight.is_urgent = True
+                self._miss.submit(work)
+        return flight
+
+    def _fly(self, flight: Flight) -> None:
+        """On a worker thread."""
+        if not flight.take():
+            return
+        landed, ask = None, flight.ask
+        try:
+            pool, known = self._recommender.pool(
+                ask.user_id, ask.context, ask.category, flight.snapshot, self._ids()
+            )
+            hot = None
+            if ask.context == CONTEXT and not ask.category and pool.tier == FRESH:
+                default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
+                hot = self._hot(default, pool, known, flight.moves)
+            landed = Landed(pool, known, hot)
+        except ShortlistError as error:
+            log.warning("slate not computed", error=str(error))
+        except Exception:
+            telemetry.FAILURES.labels("slate").inc()
+            log.exception("slate not computed")
+        self._to_loop(partial(self._land, flight, landed))
+
+    def _land(self, flight: Flight, landed: Landed | None) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        if landed is not None:
+            track = flight.track
+            track.learn(landed.known, flight.moves)
+            if track.moves == flight.moves and flight.snapshot is self._snapshot:
+                if landed.pool.tier == FRESH:
+                    self._put(flight.key, landed.pool)
+                track.hot = landed.hot or track.hot
+                if flight.ask.user_id in self._again:
+                    self._again.discard(flight.ask.user_id)
+                if flight.cause == TASTE and landed.known.appended_ms:
+                    telemetry.REACTION.observe(max(0, self._now_ms() - landed.known.appended_ms) / 1000.0)
+        if flight.ask.user_id in self._again:  # a fold came in between
+            self._again.discard(flight.ask.user_id)
+            self._after_fold({flight.ask.user_id: flight.track})
+        if not flight.future.done():
+            flight.future.set_result(landed)
+
+    def _after_fold(self, moved: dict[str, Track]) -> None:
+        for user_id, track in moved.items():
+            if not track.warm or self._tracks.get(user_id) is not track:
+                continue
+            ask = Ask(user_id=user_id)
+            key = key_of(user_id, ask.context, ask.category)
+            flight = self._flights.get(key)
+            if flight is not None and flight.moves >= 0 and not flight.serves(track, self._snapshot):
+                self._again.add(user_id)  # one at a time per user: the next starts when this one lands
+            else:
+                self._start(key, ask, track, self._snapshot, background=TASTE)
+
+    def _put(self, key: str, pool: Pool) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(self.cache.put(key, pool))
+        self._puts.add(task)
+        task.add_done_callback(self._puts.discard)
+
+    def _to_loop(self, call: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop was closed: nobody waits any more
+            log.debug("event loop closed")
+
+    def _forget_snapshots(self) -> None:
+        """Let the old model go: ready bodies and what was known refer to it."""
+        for track in self._tracks.values():
+            track.hot = None
+            track.known = None
+
+    # from a pool to an answer
+
+    def _hot(self, ask: Ask, pool: Pool, known: Known, moves: int) -> Hot:
+        """On any thread."""
+        made = self._cut(ask, pool, known)
+        items = slate_items(made.items, known.snapshot.table)
+        ttl_ms = int(self.settings.cache.ttl_s * 1000)
+        return Hot(
+            moves=moves,
+            snapshot=known.snapshot,
+            catalog_version=known.catalog_version,
+            fresh_until_ms=pool.made_ms + (min(ttl_ms, 10_000) if pool.missing else ttl_ms),
+            body=self._body(ask.user_id, CACHE, items, made, 1, pool, known.snapshot),
+            rest=self._rest(ask, ask.user_id, CACHE, pool, items),
+        )
+
+    def _learn_hot(self, ask: Ask, track: Track, landed: Landed) -> None:
+        if landed.hot is not None and track.hot is None and landed.hot.moves == track.moves:
+            track.hot = landed.hot
+
+    def _cut(self, ask: Ask, pool: Pool, known: Known) -> Cut:
+        code = category_code(ask.category, known.snapshot)
+        return cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
+
+    def _body(
+        self,
+        user_id: str | None,
+        tier: str,
+        items: list[Any],
+        made: Cut,
+        page: int,
+        pool: Pool,
+        now_snapshot: Snapshot,
+    ) -> Body:
+        return Body(
+            user_id=user_id,
+            tier=tier,
+            items=items_json(items, made.positions, now_snapshot.table),
+            page=page,
+            next_page=made.next_page,
+            pool=pool,
+            trained_ms=now_snapshot.model.trained_ms if now_snapshot.model is not None else 0,
+        )
+
+    def _rest(self, ask: Ask, user_id: str | None, tier: str, pool: Pool, items: list[Any]) -> bytes:
+        return slate_rest(
+            user_id=user_id,
+            tier=tier,
+            trace_id=pool.trace_id,
+            model_version=pool.model_version,
+            page=ask.page,
+            context=ask.context,
+            category=ask.category,
+            items=items,
+        )
+
+    def _answer(
+        self, ask: Ask, pool: Pool, known: Known, tier: str, began: float, *, is_stateless: bool = False
+    ) -> Slate:
+        user_id = None if is_stateless else ask.user_id
+        made = self._cut(ask, pool, known)
+        items = slate_items(made.items, known.snapshot.table)
+        now = self._now_ms()
+        self._served.pool(ask.user_id, pool)
+        self._served.slate(ask.user_id, ask.request_id, now, self._rest(ask, user_id, tier, pool, items))
+        self._slates[tier].inc()
+        body = self._body(user_id, tier, items, made, ask.page, pool, known.snapshot)
+        if tier == CACHE:
+            self._keep_hot(ask, pool, known)
+        return Slate(
+            request_id=ask.request_id,
+            user_id=user_id,
+            tier=tier,
+            items=items,
+            page=ask.page,
+            next_page=made.next_page,
+            model_version=pool.model_version,
+            missing=pool.missing,
+            trace_id=pool.trace_id,
+            body=body.json(ask.request_id, now, perf_counter() - began),
+        )
+
+    def _keep_hot(self, ask: Ask, pool: Pool, known: Known) -> None:
+        """A pool from the cache answered the default question: the next time its bytes do."""
+        is_default = (
+            ask.limit == self.settings.serving.limit
+            and ask.page == 1
+            and ask.context == CONTEXT
+            and not ask.category
+            and not ask.exclude
+        )
+        track = self._tracks.get(ask.user_id)
+        if is_default and track is not None and track.current(known.snapshot) is known:
+            track.hot = self._hot(ask, pool, known, track.known_moves)
+
+    async def _fallback(self, ask: Ask, pool: Pool | None, track: Track, began: float) -> Slate:
+        """Flow 12: the stale pool, else popular items. Filters hold as far as the user is known."""
+        now_snapshot = self._snapshot
+        known = track.current(now_snapshot) or await self._read(
+            ask.user_id, track, now_snapshot, perf_counter() - READ_S
+        )
+        missing = {} if known is not None else {"features": "late"}
+        if known is None and track.known is not None and track.known.snapshot is now_snapshot:
+            known = track.known  # older than it should be, better than nothing
+        known = known or self._recommender.nobody(now_snapshot)
+        if pool is not None:
+            pool = msgspec.structs.replace(pool, missing={**pool.missing, **missing})
+            return self._answer(ask, pool, known, STALE, began)
+        pool = self._recommender.other_pool(known, ask.category, ask.request_id, missing)
+        return self._answer(ask, pool, known, pool.tier, began)
+
+
+def _succeed(future: "asyncio.Future[T]", result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: "asyncio.Future[T]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,123 @@
+"""Items like one (flow 7): the nearest in the vector index that may come, with what their cards need."""
+
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.candidates.past import query_from
+from shortlist.catalog.store import ItemUnknown
+from shortlist.serving import fallback
+from shortlist.serving.known import Known, allowed
+from shortlist.serving.snapshot import NOTHING, Snapshot
+from shortlist.settings import RuleSettings
+
+TOP = 50  # nearest items asked of the index, before filters
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SimilarSlate(Struct, frozen=True):
+    """Items like one, best first. body: the JSON, as HTTP sends it. rest: the end of its log record."""
+
+    item_id: str
+    items: list[tuple[str, float]]  # id and cosine similarity; 0 for what only filled up
+    body: bytes
+    rest: bytes
+
+
+def slate(
+    item_id: str,
+    limit: int,
+    known: Known,
+    rules: RuleSettings,
+    request_id: str,
+    now_ms: int,
+    began: float,
+) -> SimilarSlate:
+    """The slate. known: whoever asks. began: `perf_counter` when it was asked. Raises ItemUnknown."""
+    snapshot = known.snapshot
+    table = snapshot.table
+    position = table.position(item_id)
+    if position < 0:
+        raise ItemUnknown(f"no item {item_id!r}: check the id, or add the item first")
+    positions, scores = nearest(position, limit, known, rules)
+    ids, fragments = table.ids, table.fragments
+    items = [(ids[at], score) for at, score in zip(positions, scores, strict=True)]
+    cards = b",".join(
+        b'{%b,"position":%d,"score":%.6g}' % (fragments[at], place, score)
+        for place, (at, score) in enumerate(zip(positions, scores, strict=True))
+    )
+    model = snapshot.model
+    said = (
+        b'{"version":%b,"age_s":%d}' % (_encode(model.version), (now_ms - model.trained_ms) // 1000)
+        if model is not None
+        else b"null"
+    )
+    body = b'{"request_id":%b,"item_id":%b,"recommendations":[%b],"model":%b,"took_ms":%.3f}' % (
+        _encode(request_id),
+        _encode(item_id),
+        cards,
+        said,
+        (perf_counter() - began) * 1000.0,
+    )
+    rest = {
+        "user_id": None,
+        "route": "similar",
+        "to": item_id,
+        "model": snapshot.model_version,
+        "items": [of for of, _ in items],
+        "scores": [round(score, 6) for _, score in items],
+    }
+    return SimilarSlate(item_id, items, body, b"," + _encode(rest)[1:])
+
+
+def nearest(position: int, limit: int, known: Known, rules: RuleSettings) -> tuple[list[int], list[float]]:
+    """Positions and similarities of the `limit` nearest that may come; too few are filled up with popular
+    items of its category, then as fallbacks do."""
+    snapshot = known.snapshot
+    mask = allowed(known, rules)
+    if position < len(mask):
+        mask[position] = False
+    found, scores = _search(position, limit, mask, snapshot)
+    if len(found) < limit:
+        code = int(snapshot.table.columns.category[position]) if position < len(mask) else -1
+        own = (code,) if code >= 0 else ()
+        rest = fallback.others(snapshot, mask, limit - len(found), taken=found, categories=own)
+        more = [at for at, _ in rest]
+        return found.tolist() + more, scores.tolist() + [0.0] * len(more)
+    return found.tolist(), scores.tolist()
+
+
+def _search(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> tuple[IntArray, FloatArray]:
+    source: Any = snapshot.model.sources.get("item_to_item") if snapshot.model is not None else None
+    if source is None or position >= len(source.index):
+        return _proposed(position, limit, mask, snapshot)
+    positions, scores = source.index.search(source.index.vectors[position], max(TOP, limit + 1))
+    keep = mask[positions]
+    if int(keep.sum()) < limit < len(mask):  # many of the nearest may not come: look further
+        banned = int(len(mask) - mask.sum())
+        positions, scores = source.index.search(
+            source.index.vectors[position], limit, allowed=mask, spare=min(banned, 4 * TOP)
+        )
+        keep = mask[positions]
+    return positions[keep][:limit], scores[keep][:limit]
+
+
+def _proposed(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> tuple[IntArray, FloatArray]:
+    """Without a vector index: what other sources say to a past of this one item."""
+    for name in ("content", "item_knn", "transitions"):
+        source = snapshot.model.sources.get(name) if snapshot.model is not None else None
+        if source is None:
+            continue
+        query = query_from([position], [0.0], [1.0], [0], now_s=0.0)
+        query.allowed = mask
+        found = source.candidates(query, max(TOP, limit))
+        inside = found.positions < len(mask)
+        keep = inside & mask[np.where(inside, found.positions, 0)]
+        if keep.any():
+            return found.positions[keep][:limit], found.scores[keep][:limit]
+    return NOTHING, np.empty(0, np.float32)

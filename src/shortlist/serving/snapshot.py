@@ -1,0 +1,133 @@
+"""Everything a slate is computed from that changes as a whole: one model, its table of items, its chain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.source import Candidates, CandidateSource, Query
+from shortlist.catalog.table import ItemTable
+from shortlist.models.model import Model
+from shortlist.ranking.chain import Chain
+from shortlist.settings import CandidateSettings
+
+FALLBACK = 300  # items of a popular list: a slate of the largest size, with two in three filtered away
+LISTS = 1_000  # categories whose popular lists are kept
+
+NOTHING: IntArray = np.empty(0, np.int32)
+
+
+class Trends(Protocol):
+    """What trends now, by id (see `candidates.trending`)."""
+
+    def top(self, category: str | None, n: int) -> Sequence[str]:
+        """Ids of the `n` items that trend most, overall or within a category."""
+        ...
+
+
+class TrendingNow(CandidateSource):
+    """The live trending lists as a candidate source of one snapshot: ids become positions of its table."""
+
+    name = "trending"
+
+    def __init__(self, trends: Trends, table: ItemTable, limit: int) -> None:
+        self.trends, self.table, self.limit = trends, table, limit
+
+    def candidates(self, query: Query, limit: int) -> Candidates:
+        """The overall list and those of the user's last category, each with falling scores."""
+        positions = self.positions(query, limit)
+        return Candidates(positions, _falling(len(positions)))
+
+    def score(self, query: Query, positions: IntArray) -> FloatArray:
+        """As in `candidates`, 0 for what does not trend."""
+        trending = self.positions(query, self.limit)
+        scores = np.zeros(len(positions), np.float32)
+        if len(trending):
+            order = np.argsort(trending)
+            at = np.minimum(np.searchsorted(trending[order], positions), len(trending) - 1)
+            hit = trending[order][at] == positions
+            scores[hit] = _falling(len(trending))[order[at[hit]]]
+        return scores
+
+    def positions(self, query: Query, limit: int) -> IntArray:
+        """What trends for this query, made once per request."""
+        known: IntArray | None = query.memo.get("trending")
+        if known is None:
+            ids = list(self.trends.top(None, limit))
+            category = query.category
+            if category < 0 and len(query.items):
+                category = int(self.table.category[query.items[-1]])
+            if category >= 0:
+                ids += self.trends.top(self.table.categories[category], limit)
+            known = self.table.positions(dict.fromkeys(ids))
+            query.memo["trending"] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One model with what it needs. Replaced as a whole, so that a request sees one of them throughout.
+
+    model, chain: None before the first training. popular_lists: filled as asked, by category code.
+    """
+
+    table: ItemTable
+    model: Model | None
+    chain: Chain | None
+    trends: Trends | None
+    popular_lists: dict[int, IntArray] = field(default_factory=dict)
+
+    @property
+    def model_version(self) -> str:
+        """The version in stamps and answers; empty without a model."""
+        return self.model.version if self.model is not None else ""
+
+    def popular(self, category: int = -1) -> IntArray:
+        """Positions of the most popular items, of one category or (-1) overall; servable or not."""
+        known = self.popular_lists.get(category)
+        if known is None:
+            known = self._popular(category)
+            if len(self.popular_lists) < LISTS:
+                self.popular_lists[category] = known
+        return known
+
+    def trending(self, category: int, limit: int) -> IntArray:
+        """Positions of what trends, of one category or (-1) overall."""
+        if self.trends is None:
+            return NOTHING
+        name = self.table.categories[category] if category >= 0 else None
+        return self.table.positions(self.trends.top(name, limit))
+
+    def _popular(self, category: int) -> IntArray:
+        source: Any = self.model.sources.get("popular") if self.model is not None else None
+        if source is None:
+            return NOTHING
+        among = self.table.category == category if category >= 0 else None
+        positions: IntArray = source.top(FALLBACK, among).positions
+        return positions
+
+
+def snapshot(
+    model: Model | None, table: ItemTable, trends: Trends | None, settings: CandidateSettings
+) -> Snapshot:
+    """Put a snapshot together. Raises ValueError when the ranker does not fit the model's sources."""
+    chain = None
+    if model is not None:
+        sources: list[CandidateSource] = list(model.sources.values())
+        if trends is not None and settings.trending > 0:
+            sources.append(TrendingNow(trends, table, settings.trending))
+        chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool)
+    return Snapshot(table, model, chain, trends)
+
+
+def limits(settings: CandidateSettings) -> Mapping[str, int]:
+    """Candidates by source name."""
+    values: dict[str, Any] = msgspec.structs.asdict(settings)
+    return {name: int(value) for name, value in values.items() if name not in ("deadline_ms", "pool")}
+
+
+def _falling(n: int) -> FloatArray:
+    return (1.0 / np.arange(1, n + 1)).astype(np.float32)
