@@ -39,6 +39,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=0, le=65535), said("Port to listen on; 0 takes a free one.")] = 8000
     drain_s: Annotated[float, said("Seconds that requests in flight get after SIGTERM.")] = 10.0
     max_body_bytes: Annotated[int, said("Largest request body accepted, in bytes.")] = 4_000_000
+    cors_origins: Annotated[
+        str, said("Origins whose pages may call the API, with spaces between; * for any, empty for none.")
+    ] = ""
 
 
 class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +133,7 @@ class CandidateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     session: Annotated[int, said("Candidates from similar sessions (V-SkNN).")] = 100
     graph: Annotated[int, said("Candidates from GF-CF, where events have no order.")] = 100
     bought_together: Annotated[int, said("Candidates bought together with the last items.")] = 30
+    again: Annotated[int, said("Candidates that the user had before, where they may come again.")] = 100
     popular: Annotated[int, said("Popular candidates.")] = 30
     trending: Annotated[int, said("Trending candidates.")] = 20
 

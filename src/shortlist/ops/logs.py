@@ -36,7 +36,9 @@ def set_up(level: str = "info", stream: TextIO | None = None) -> None:
     """Configure structlog for this process: coloured lines on a terminal, JSON lines elsewhere."""
     stream = sys.stderr if stream is None else stream
     is_terminal = stream.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
+    # Plain tracebacks: the pretty ones print local variables, and a token would be among them.
+    pretty = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = pretty if is_terminal else structlog.processors.JSONRenderer()
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

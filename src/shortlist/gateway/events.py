@@ -1,0 +1,66 @@
+"""POST /events: what users did, answered once it is durable (flow 3)."""
+
+import time
+from time import perf_counter
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.types import ControllerRouterHandler
+from msgspec import Struct
+
+from shortlist.events.event import EventType
+from shortlist.gateway.answers import EventsAnswer, Refused
+from shortlist.gateway.gate import Gate
+from shortlist.gateway.problems import EventsRefused
+from shortlist.gateway.reading import AnyId, require_json
+from shortlist.gateway.routing import says
+from shortlist.gateway.shop import Shop
+from shortlist.ops import telemetry
+
+
+class EventSent(Struct, kw_only=True):
+    """One event as it is sent. Unknown fields are kept."""
+
+    user_id: AnyId
+    type: EventType
+    item_id: AnyId
+    event_id: AnyId | None = None  # made where missing; your own makes a retry harmless
+    ts: float | None = None  # ms or s since 1970; now where missing
+    session_id: AnyId | None = None
+    request_id: str | None = None  # of the slate it came from
+    position: int | None = None
+    quantity: float | None = None
+    price: float | None = None
+    currency: str | None = None
+    rating: float | None = None
+
+
+def event_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
+    """The route, over one shop."""
+
+    # Documented by its type, but read by the collector: it refuses by index and keeps unknown fields.
+    documented: dict[str, Any] = {"documented_body": EventSent | list[EventSent]}
+
+    @post("/events", status_code=202, **says(answer=EventsAnswer, errors=(403, 413, 429, 503), **documented))
+    async def events(request: Request[Any, Any, Any]) -> Response[EventsAnswer]:
+        """Take one event or an array of up to 1,000; 202 once they are durable.
+
+        Bad events are refused by index and the good ones kept. Only `user_id`, `type` and `item_id` must
+        be there; send an `event_id` of your own to make a retry harmless."""
+        started = perf_counter()
+        caller = await gate.event_caller(request)
+        require_json(request.headers.get("content-type"), "text/plain")  # text/plain: sendBeacon
+        taken = await shop.collector.accept(
+            await request.body(),
+            subject=None if caller.is_service else caller.subject,
+            ip=request.client.host if request.client else "",
+            user_agent=request.headers.get("user-agent", "")[:500],
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        refused = [Refused(index=r.index, field=r.field, error=r.error) for r in taken.refused]
+        if refused and not taken.accepted:
+            raise EventsRefused([{"index": r.index, "field": r.field, "error": r.error} for r in refused])
+        telemetry.EVENT_ACCEPTED.observe(perf_counter() - started)
+        return Response(EventsAnswer(accepted=taken.accepted, refused=refused), status_code=202)
+
+    return [events]

@@ -1,0 +1,41 @@
+"""Routes for operators: health, metrics, and the meaning of problem types."""
+
+from litestar import Response, get
+from litestar.types import ControllerRouterHandler
+
+from shortlist.gateway.answers import Health as HealthAnswer
+from shortlist.gateway.problems import HTTP_KINDS, KINDS, Kind, NotFound
+from shortlist.gateway.routing import says
+from shortlist.ops import telemetry
+from shortlist.ops.health import Health
+
+
+def operation_routes(health: Health) -> list[ControllerRouterHandler]:
+    """The routes. They ask for no token: keep them inside your network where that matters."""
+
+    @get("/health/live", **says(answer=HealthAnswer, is_open=True))
+    async def live() -> HealthAnswer:
+        """Whether the process answers at all."""
+        return HealthAnswer(status="ok")
+
+    @get("/health/ready", **says(answer=HealthAnswer, is_open=True, errors=(503,)))
+    async def ready() -> Response[HealthAnswer]:
+        """Whether requests may be sent here; 503 says which part is not ready and why."""
+        found = health.readiness()
+        answer = HealthAnswer(status="ok" if found.is_ready else "not ready", parts=found.parts)
+        return Response(answer, status_code=200 if found.is_ready else 503)
+
+    @get("/metrics", **says(is_open=True, kind="text/plain"))
+    async def metrics() -> Response[bytes]:
+        """Metrics in Prometheus' text format."""
+        return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE)
+
+    @get("/problems/{slug:str}", **says(answer=Kind, is_open=True, errors=(404,)))
+    async def problem(slug: str) -> Kind:
+        """What a problem's `type` stands for."""
+        for kind in (*KINDS.values(), *HTTP_KINDS.values()):
+            if kind.slug == slug:
+                return kind
+        raise NotFound(f"no problem type {slug[:50]!r}")
+
+    return [live, ready, metrics, problem]

@@ -1,0 +1,104 @@
+"""Listening: the application on a port, in this process and on this event loop, with a clean end."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import structlog
+from granian._granian import SocketHolder
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.server.embed import Server
+
+from shortlist.errors import ShortlistError
+
+log = structlog.get_logger()
+
+BACKLOG = 1024
+# A request's headers: a token has a few hundred bytes, proxies pass 8 kB on. Slow ones are cut off.
+HTTP1 = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)
+HTTP2 = HTTP2Settings(max_headers_size=64 * 1024, max_concurrent_streams=256, keep_alive_interval=30_000)
+STOP_S = 5.0
+
+
+class PortTaken(ShortlistError):
+    """The address cannot be listened on."""
+
+
+class Draining(Protocol):
+    """An ASGI application that can come to an end."""
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Answer one request."""
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Take nothing new and finish what is under way."""
+
+
+class _Embedded(Server):
+    """Granian on a socket of ours: on its own (SO_REUSEPORT) two servers would share a port unnoticed."""
+
+    def __init__(self, app: Any, listening: socket.socket, **options: Any) -> None:
+        address, port = listening.getsockname()[:2]
+        super().__init__(app, address=address, port=port, **options)
+        self._listening = listening
+
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder  # its stub lacks the arguments
+        self._shd = holder(self._listening.fileno(), False, BACKLOG)
+        self._sfd: Any = self._listening.fileno()
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises PortTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what listens there or set server.port"
+        ) from None
+    return listener
+
+
+@asynccontextmanager
+async def listening(
+    app: Draining, *, host: str, port: int, drain_s: float, on_failure: Callable[[], None] | None = None
+) -> AsyncIterator[str]:
+    """Serve `app` over HTTP/1.1 and HTTP/2 (without TLS: by prior knowledge) while the block runs.
+
+    Yields the address. At the end the application drains, then connections are closed.
+    port: 0 takes a free one. on_failure: called should the server end by itself. Raises PortTaken.
+    """
+    listener = bound(host, port)
+    name = f"[{host}]" if ":" in host else host
+    server = _Embedded(
+        app,
+        listener,
+        interface=Interfaces.ASGINL,
+        log_enabled=False,
+        websockets=False,
+        backlog=BACKLOG,
+        http1_settings=HTTP1,
+        http2_settings=HTTP2,
+    )
+    serving = asyncio.create_task(server.serve())
+    if on_failure is not None:
+        serving.add_done_callback(lambda _: on_failure())
+    try:
+        yield f"http://{name}:{listener.getsockname()[1]}"
+    finally:
+        await app.drain(drain_s)
+        server.stop()  # type: ignore[no-untyped-call]  # granian has no annotation there
+        done, _ = await asyncio.wait({serving}, timeout=STOP_S)
+        if not done:
+            log.warning("server did not stop in time", timeout_s=STOP_S)
+            serving.cancel()
+        listener.close()

@@ -1,0 +1,110 @@
+"""What the gateway is handed: the parts of one running shop, by the verbs it uses."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shortlist.catalog.store import CatalogStore
+from shortlist.catalog.table import ItemTable
+from shortlist.features.store import Features
+from shortlist.gateway.auth import Authority
+from shortlist.gateway.limits import RateLimiter
+from shortlist.home import Home
+from shortlist.ops.health import Check
+from shortlist.serving.slate import Ask
+
+
+class Answered(Protocol):
+    """An answer whose JSON is ready."""
+
+    @property
+    def body(self) -> bytes:
+        """The JSON, as HTTP sends it."""
+
+
+class Recommends(Protocol):
+    """`serving.Serving` as the gateway sees it."""
+
+    def instant(self, user_id: str, request_id: str = "") -> bytes | None:
+        """The default slate's body if it is at hand; for the event loop."""
+
+    async def recommend(self, ask: Ask) -> Answered:
+        """A slate."""
+
+    async def recommend_history(self, history: Sequence[str], limit: int = 0) -> Answered:
+        """A slate for a past, oldest first, of somebody without a user id."""
+
+    async def similar(
+        self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
+    ) -> Answered:
+        """Items like one."""
+
+    async def rank(
+        self,
+        items: Sequence[str],
+        *,
+        user_id: str | None = None,
+        history: Sequence[str] = (),
+        request_id: str = "",
+    ) -> Answered:
+        """The given items, ordered for a user or a past."""
+
+    def trace(self, request_id: str) -> Mapping[str, Any] | None:
+        """How a slate came about, as JSON types; its member `user_id` says whose it was."""
+
+
+class Accepted(Protocol):
+    """What the collector did with a request's events."""
+
+    @property
+    def accepted(self) -> int:
+        """How many are durable."""
+
+    @property
+    def refused(self) -> Sequence[Any]:
+        """Those that are not: records with index, field and error."""
+
+
+class Collects(Protocol):
+    """`events.Collector` as the gateway sees it."""
+
+    async def accept(
+        self, body: bytes, *, subject: str | None, ip: str, user_agent: str, now_ms: int
+    ) -> Accepted:
+        """Take events; subject None: of any user."""
+
+
+class KnowsUsers(Protocol):
+    """`features.FeatureStore` as the gateway sees it: blocking, for worker threads."""
+
+    def read(self, user_ids: Sequence[str], now_ms: int) -> list[Features]:
+        """One `Features` per id, in the order asked."""
+
+    def delete(self, user_id: str) -> None:
+        """Forget one user."""
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+async def forget_nobody(user_id: str) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """One running shop. The composition root fills it in; the gateway opens and closes nothing."""
+
+    home: Home
+    serving: Recommends
+    collector: Collects
+    items: CatalogStore
+    table: Callable[[], ItemTable]
+    features: KnowsUsers
+    authority: Authority
+    limiter: RateLimiter
+    secret: bytes | None = None  # signs tokens of /dev/token; development only
+    checks: Mapping[str, Check] = field(default_factory=dict)  # what /health/ready asks, by part
+    catalog_changed: Callable[[], Awaitable[None]] = nothing  # returns once slates show the change
+    forget_user: Callable[[str], Awaitable[None]] = forget_nobody  # drops what serving keeps of a user

@@ -1,0 +1,154 @@
+"""Routes that answer with items: /recommendations, /similar, /rank, /explanations (flows 1, 2 and 7)."""
+
+from time import perf_counter
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.types import ControllerRouterHandler
+from msgspec import Meta, Struct
+
+from shortlist.gateway.answers import RankAnswer, SimilarAnswer, SlateAnswer
+from shortlist.gateway.gate import Gate
+from shortlist.gateway.problems import NotFound
+from shortlist.gateway.reading import AnyId, BadRequest, Given, an_id, ids, path_id
+from shortlist.gateway.routing import json_bytes, says
+from shortlist.gateway.shop import Shop
+from shortlist.ops import telemetry
+from shortlist.serving.slate import Ask
+from shortlist.settings import ServingSettings
+
+MAX_HISTORY = 1_000
+MAX_RANKED = 1_000
+
+Limit = Annotated[int, Meta(ge=1, description="How many items; the settings say the default and the most.")]
+UserId = Annotated[
+    str, Meta(min_length=1, description="Whose; the token's own subject, or any for services.")
+]
+
+
+class SlateQuery(Struct, frozen=True):
+    """What a slate can be asked for."""
+
+    user_id: UserId
+    limit: Limit | None = None
+    page: Annotated[
+        int, Meta(ge=1, le=1_000, description="From 1; `next_page` of an answer says the next.")
+    ] = 1
+    context: Annotated[str, Meta(max_length=50, description="Where the slate is shown.")] = "browsing"
+    category: Annotated[str, Meta(description="Only items of this primary category.")] = ""
+    exclude: Annotated[list[str], Meta(description="Items to leave out; repeat the parameter for each.")] = []
+
+
+class SimilarQuery(Struct, frozen=True):
+    """What similar items can be asked for."""
+
+    item_id: Annotated[str, Meta(min_length=1, description="Similar to which item.")]
+    limit: Limit | None = None
+    user_id: Annotated[str, Meta(description="Leave out what this user bought or dislikes.")] = ""
+
+
+class PastStep(Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of a past."""
+
+    item_id: AnyId
+
+
+class HistoryAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """A past, oldest first, of somebody who has no user id. Nothing of it is kept."""
+
+    history: Annotated[list[AnyId | PastStep], Meta(min_length=1, max_length=MAX_HISTORY)]
+    limit: Limit | None = None
+
+
+class RankAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """Items to put in order, for a user or for a past."""
+
+    items: Annotated[list[AnyId], Meta(min_length=1, max_length=MAX_RANKED)]
+    user_id: AnyId | None = None
+    history: Annotated[list[AnyId | PastStep], Meta(max_length=MAX_HISTORY)] = []
+
+
+def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[ControllerRouterHandler]:
+    """The routes, over one shop."""
+
+    def most(limit: int | None) -> int:
+        if limit is not None and limit > settings.max_limit:
+            raise BadRequest(f"is {limit}, at most {settings.max_limit} items are answered", "limit")
+        return limit or 0
+
+    @get("/recommendations", **says(query=SlateQuery, answer=SlateAnswer, errors=(403, 429)))
+    async def recommendations(request: Request[Any, Any, Any], asked: Given[SlateQuery]) -> Response[bytes]:
+        """The user's slate.
+
+        Between events it stays the same; an event changes it within a second."""
+        caller = await gate.slate_caller(request)
+        caller.require_own(an_id(asked.user_id, "user_id"))
+        ask = Ask(
+            user_id=asked.user_id,
+            limit=most(asked.limit),
+            page=asked.page,
+            context=asked.context,
+            category=asked.category,
+            exclude=tuple(ids([*asked.exclude], "exclude")),
+            request_id=_request_id(request),
+        )
+        return json_bytes((await shop.serving.recommend(ask)).body)
+
+    @post("/recommendations", status_code=200, **says(body=HistoryAsked, answer=SlateAnswer, errors=(429,)))
+    async def recommendations_for_history(
+        request: Request[Any, Any, Any], given: Given[HistoryAsked]
+    ) -> Response[bytes]:
+        """A slate for a past that the caller brings; nothing is stored."""
+        await gate.slate_caller(request)
+        past = _past(given.history)
+        return json_bytes((await shop.serving.recommend_history(past, most(given.limit))).body)
+
+    @get("/similar", **says(query=SimilarQuery, answer=SimilarAnswer, errors=(403, 404, 429)))
+    async def similar(request: Request[Any, Any, Any], asked: Given[SimilarQuery]) -> Response[bytes]:
+        """Items like one."""
+        started = perf_counter()
+        caller = await gate.slate_caller(request)
+        if asked.user_id:
+            caller.require_own(an_id(asked.user_id, "user_id"))
+        item_id = an_id(asked.item_id, "item_id")
+        slate = await shop.serving.similar(
+            item_id, most(asked.limit), asked.user_id or None, request_id=_request_id(request)
+        )
+        telemetry.SIMILAR.observe(perf_counter() - started)
+        return json_bytes(slate.body)
+
+    @post("/rank", status_code=200, **says(body=RankAsked, answer=RankAnswer, errors=(403, 429)))
+    async def rank(request: Request[Any, Any, Any], given: Given[RankAsked]) -> Response[bytes]:
+        """Score and order the caller's own list of items."""
+        caller = await gate.slate_caller(request)
+        user_id = None if given.user_id is None else an_id(given.user_id, "user_id")
+        if user_id is not None:
+            caller.require_own(user_id)
+            if given.history:
+                raise BadRequest("give user_id or history, not both", "history")
+        items, past = ids([*given.items], "items"), _past(given.history)
+        ranked = await shop.serving.rank(
+            items, user_id=user_id, history=past, request_id=_request_id(request)
+        )
+        return json_bytes(ranked.body)
+
+    @get("/explanations/{request_id:str}", **says(answer=dict[str, Any], errors=(403, 404)))
+    async def explanation(request: Request[Any, Any, Any], request_id: str) -> dict[str, Any]:
+        """How a slate came about: sources, scores, features, model and rules of the miss that made it."""
+        caller = gate.caller(request)
+        trace = shop.serving.trace(path_id(request_id, "request_id"))
+        if trace is None:
+            raise NotFound("no slate with this request_id is remembered; explanations go back about an hour")
+        caller.require_own(str(trace.get("user_id", "")))
+        return dict(trace)
+
+    return [recommendations, recommendations_for_history, similar, rank, explanation]
+
+
+def _request_id(request: Request[Any, Any, Any]) -> str:
+    request_id: str = request.scope["state"]["request_id"]
+    return request_id
+
+
+def _past(steps: list[str | int | float | PastStep]) -> list[str]:
+    return ids([step.item_id if isinstance(step, PastStep) else step for step in steps], "history")

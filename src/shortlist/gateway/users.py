@@ -1,0 +1,85 @@
+"""What is known of a user, shown to that user and forgotten on request."""
+
+import asyncio
+import time
+from typing import Any
+
+from litestar import Request, Response, delete, get
+from litestar.types import ControllerRouterHandler
+
+from shortlist.features.store import Features
+from shortlist.gateway.answers import PastItem, SessionSaid, UserAnswer
+from shortlist.gateway.gate import Gate
+from shortlist.gateway.reading import path_id
+from shortlist.gateway.routing import says
+from shortlist.gateway.shop import Shop
+
+SHOWN_HISTORY = 20
+SHOWN_AFFINITIES = 5
+
+
+def user_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
+    """The routes, over one shop."""
+
+    @get("/users/{user_id:str}", **says(answer=UserAnswer, errors=(403,)))
+    async def get_user(request: Request[Any, Any, Any], user_id: str) -> UserAnswer:
+        """The user's features; an unknown user has empty ones."""
+        caller = gate.caller(request)
+        wanted = path_id(user_id, "user_id")
+        caller.require_own(wanted)
+        now_ms = time.time_ns() // 1_000_000
+        (features,) = await asyncio.to_thread(shop.features.read, [wanted], now_ms)
+        return summary(wanted, features, _titles(shop, features))
+
+    @delete("/users/{user_id:str}", status_code=204, **says(errors=(403,)))
+    async def delete_user(request: Request[Any, Any, Any], user_id: str) -> Response[None]:
+        """Forget the user: features and every cached slate."""
+        caller = gate.caller(request)
+        wanted = path_id(user_id, "user_id")
+        caller.require_own(wanted)
+        await asyncio.to_thread(shop.features.delete, wanted)
+        await shop.forget_user(wanted)
+        return Response(None, status_code=204)
+
+    return [get_user, delete_user]
+
+
+def summary(user_id: str, features: Features, titles: dict[str, str]) -> UserAnswer:
+    """Features as people read them: the newest first, the strongest affinities."""
+    newest = features.history[: -SHOWN_HISTORY - 1 : -1]
+    strongest = sorted(features.affinity.items(), key=lambda entry: -entry[1])[:SHOWN_AFFINITIES]
+    session = None
+    if features.session_number and features.session_count:
+        session = SessionSaid(
+            session_id=features.session_id,
+            number=features.session_number,
+            start_ts=features.session_start_ts,
+            count=features.session_count,
+        )
+    return UserAnswer(
+        user_id=user_id,
+        last_5=features.last_5,
+        history=[
+            PastItem(item_id=s.item_id, type=s.type, ts=s.ts, title=titles.get(s.item_id)) for s in newest
+        ],
+        counts=features.counts,
+        interaction_count=features.interaction_count,
+        first_ts=features.first_ts or None,
+        last_ts=features.last_ts or None,
+        affinity={category: round(weight, 4) for category, weight in strongest},
+        purchased=features.purchased,
+        session=session,
+        version=features.version,
+        taste_version=features.taste_version,
+    )
+
+
+def _titles(shop: Shop, features: Features) -> dict[str, str]:
+    table = shop.table()
+    titles = {}
+    for seen in features.history[-SHOWN_HISTORY:]:
+        position = table.position(seen.item_id)
+        item = table.items[position] if position >= 0 else None
+        if item is not None and item.title:
+            titles[seen.item_id] = item.title
+    return titles

@@ -1,0 +1,278 @@
+"""A shop small enough to see through: real catalog table, tokens and limits; slates and log are stand-ins."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from msgspec import Struct
+
+from shortlist.catalog.item import Item
+from shortlist.catalog.store import CatalogStore, Change, ItemExists, ItemUnknown
+from shortlist.catalog.table import ItemTable
+from shortlist.features.store import Features, Seen
+from shortlist.gateway.app import Gateway, build
+from shortlist.gateway.auth import Authority, token_for
+from shortlist.gateway.keys import open_keys
+from shortlist.gateway.limits_memory import MemoryRateLimiter
+from shortlist.gateway.shop import Shop
+from shortlist.home import Home
+from shortlist.serving.slate import Ask
+from shortlist.settings import ServerSettings, Settings
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+NOW_S = 4_000_000_000.0  # far ahead: tokens made for it never expire while the tests run
+
+
+class Body(Struct):
+    body: bytes
+
+
+class Slates:
+    """Stands in for Serving: remembers what was asked, answers one item."""
+
+    def __init__(self) -> None:
+        self.at_hand: set[str] = set()
+        self.asked: list[Any] = []
+        self.traces: dict[str, dict[str, Any]] = {}
+        self.failure: Exception | None = None
+        self.made = 0
+
+    def instant(self, user_id: str, request_id: str = "") -> bytes | None:
+        if user_id not in self.at_hand:
+            return None
+        self.made += 1
+        return slate(request_id or f"instant-{self.made}", user_id, "cache")
+
+    async def recommend(self, ask: Ask) -> Body:
+        self.asked.append(ask)
+        if self.failure:
+            raise self.failure
+        return Body(slate(ask.request_id, ask.user_id, "fresh"))
+
+    async def recommend_history(self, history: Sequence[str], limit: int = 0) -> Body:
+        self.asked.append(list(history))
+        return Body(slate("h", None, "fresh"))
+
+    async def similar(
+        self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
+    ) -> Body:
+        self.asked.append((item_id, limit, user_id))
+        if item_id == "nothing":
+            raise ItemUnknown("no item 'nothing'")
+        answer: dict[str, Any] = {
+            "request_id": request_id,
+            "item_id": item_id,
+            "recommendations": [],
+            "model": None,
+            "took_ms": 1.0,
+        }
+        return Body(msgspec.json.encode(answer))
+
+    async def rank(
+        self,
+        items: Sequence[str],
+        *,
+        user_id: str | None = None,
+        history: Sequence[str] = (),
+        request_id: str = "",
+    ) -> Body:
+        self.asked.append((list(items), user_id, list(history)))
+        ranked = [{"item_id": i, "score": 0.5, "position": p} for p, i in enumerate(items)]
+        return Body(msgspec.json.encode({"request_id": request_id, "recommendations": ranked, "unknown": []}))
+
+    def trace(self, request_id: str) -> Mapping[str, Any] | None:
+        return self.traces.get(request_id)
+
+
+def slate(request_id: str, user_id: str | None, tier: str) -> bytes:
+    item = {
+        "item_id": "i1",
+        "position": 0,
+        "score": 0.5,
+        "reason": "w",
+        "reason_code": "viewed",
+        "sources": [],
+    }
+    return msgspec.json.encode(
+        {
+            "request_id": request_id,
+            "user_id": user_id,
+            "tier": tier,
+            "recommendations": [item],
+            "page": 1,
+            "next_page": None,
+            "model": {"version": "v1", "age_s": 1.0},
+            "features": {"version": 1, "interaction_count": 1, "age_ms": 1},
+            "missing_sources": {},
+            "took_ms": 0.1,
+        }
+    )
+
+
+class Taken(Struct):
+    accepted: int
+    refused: list[Any]
+
+
+class RefusedEvent(Struct):
+    index: int
+    field: str
+    error: str
+
+
+class Collector:
+    """Stands in for the collector: takes what has an item_id."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.failure: Exception | None = None
+
+    async def accept(
+        self, body: bytes, *, subject: str | None, ip: str, user_agent: str, now_ms: int
+    ) -> Taken:
+        if self.failure:
+            raise self.failure
+        events = msgspec.json.decode(body)
+        events = events if isinstance(events, list) else [events]
+        self.calls.append({"events": events, "subject": subject, "ip": ip, "user_agent": user_agent})
+        refused = [
+            RefusedEvent(index, "item_id", "missing") for index, e in enumerate(events) if "item_id" not in e
+        ]
+        return Taken(len(events) - len(refused), refused)
+
+
+class Items(CatalogStore):
+    """A catalog in a dict, shown by a real table."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = {item.item_id: item for item in items}
+        self.count = 1
+        self.table = ItemTable(items, version=1)
+
+    def show(self, item_id: str) -> int:
+        self.count += 1
+        self.table.apply([Change(self.count, item_id, self.items.get(item_id))])
+        return self.count
+
+    async def put(self, items: Sequence[Item]) -> int:
+        self.items |= {item.item_id: item for item in items}
+        return [self.show(item.item_id) for item in items][-1]
+
+    async def add_missing(self, item_ids: Sequence[str]) -> int:
+        return 0
+
+    async def create(self, item: Item) -> int:
+        if item.item_id in self.items:
+            raise ItemExists(f"item {item.item_id!r} exists; PATCH it")
+        return await self.put([item])
+
+    async def patch(self, item_id: str, changes: dict[str, Any]) -> Item:
+        if item_id not in self.items:
+            raise ItemUnknown(f"no item {item_id!r}")
+        old = msgspec.to_builtins(self.items[item_id])
+        await self.put([msgspec.convert(old | changes, Item)])
+        return self.items[item_id]
+
+    async def delete(self, item_id: str) -> int:
+        if self.items.pop(item_id, None) is None:
+            raise ItemUnknown(f"no item {item_id!r}")
+        return self.show(item_id)
+
+    async def get(self, item_ids: Sequence[str]) -> list[Item | None]:
+        return [self.items.get(item_id) for item_id in item_ids]
+
+    async def all(self) -> AsyncIterator[Item]:
+        for item in self.items.values():
+            yield item
+
+    async def version(self) -> int:
+        return self.count
+
+    async def changes(self, after: int, limit: int) -> list[Change]:
+        return []
+
+
+class FewFeatures:
+    """Features of one user."""
+
+    def __init__(self) -> None:
+        past = [Seen(item_id=f"i{n % 3}", type="view", ts=n, session=1) for n in range(1, 31)]
+        self.known = {"ann": Features(last_5=["i1", "i2"], history=past, interaction_count=30, last_ts=30)}
+
+    def read(self, user_ids: Sequence[str], now_ms: int) -> list[Features]:
+        return [self.known.get(user_id, Features()) for user_id in user_ids]
+
+    def delete(self, user_id: str) -> None:
+        self.known.pop(user_id, None)
+
+
+class Running:
+    """The application with its stand-ins in reach, and clients that send as somebody."""
+
+    def __init__(self, home: Home, settings: Settings, **parts: Any) -> None:
+        self.settings = settings
+        self.slates, self.collector, self.features = Slates(), Collector(), FewFeatures()
+        self.catalog = Items(ITEMS)
+        self.keys = open_keys(home, settings)
+        secret = self.keys.current().hs256
+        assert secret is not None
+        self.secret = secret
+        self.shop = replace(
+            Shop(
+                home=home,
+                serving=self.slates,
+                collector=self.collector,
+                items=self.catalog,
+                table=lambda: self.catalog.table,
+                features=self.features,
+                authority=Authority(self.keys, settings.auth, clock=lambda: NOW_S),
+                limiter=MemoryRateLimiter(),
+                secret=secret if settings.server.mode == "development" else None,
+            ),
+            **parts,
+        )
+        self.app: Gateway = build(self.shop, settings)
+
+    def token(self, subject: str, *scopes: str, ttl_s: float = 3600.0) -> str:
+        return token_for(
+            self.secret, subject, scopes=scopes, ttl_s=ttl_s, now_s=NOW_S, settings=self.settings.auth
+        )
+
+    def client(self, subject: str | None = None, *scopes: str) -> httpx.AsyncClient:
+        headers = {} if subject is None else {"authorization": f"Bearer {self.token(subject, *scopes)}"}
+        transport = httpx.ASGITransport(self.app)
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers)
+
+
+ITEMS = [
+    Item(item_id="i0", title="Kettle", categories=("kitchen",), price=20.0, margin=0.4, stock=3),
+    Item(item_id="i1", title="Lamp", categories=("light",), margin=0.3),
+    Item(item_id="i2", title="Candle", categories=("light",), stock=0),
+    Item(item_id="i3", title="Secret", categories=("kitchen",), hidden=True),
+    Item(item_id="a/b ☕", title="Odd", categories=("light",)),
+]
+
+
+@pytest.fixture
+def running(home: Home, tmp_path: Path) -> Callable[..., Running]:
+    """Makes an application: `running(settings=…, checks=…)`."""
+
+    def make(settings: Settings | None = None, **parts: Any) -> Running:
+        return Running(home, settings or Settings(), **parts)
+
+    return make
+
+
+@pytest.fixture
+def shop(running: Callable[..., Running]) -> Running:
+    """The application in development mode."""
+    return running()
+
+
+def server(**values: Any) -> Settings:
+    """Settings whose server section has these values."""
+    return Settings(server=ServerSettings(**values))
