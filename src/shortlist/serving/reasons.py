@@ -1,13 +1,17 @@
 """Why an item is in a slate: one code and one sentence, cheap enough to be there for every item."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.content import Content
+from shortlist.candidates.item_knn import ItemKnn
+from shortlist.candidates.item_to_item import ItemToItem
+from shortlist.candidates.neighbours import Neighbours
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import CandidateSource, Query
+from shortlist.candidates.transitions import Transitions
 from shortlist.catalog.table import ItemTable
 
 # code -> sentence; {} is the title of a past item, or a category
@@ -18,7 +22,7 @@ WORDS = {
     "liked": "Because you liked {}",
     "bought_together": "Often bought with {}",
     "taste": "People with your taste chose it",
-    "again": "You have been here before",
+    "again": "Have another look",
     "popular_category": "Popular in {}",
     "popular": "Popular now",
     "trending": "Trending now",
@@ -74,7 +78,7 @@ def leaning(
         return past, nearest
     strength = np.zeros((len(past), len(positions)), np.float32)
     for name in ("item_to_item", "content", "item_knn", "transitions"):
-        source: Any = sources.get(name)
+        source = sources.get(name)
         found = _links(source, past, positions) if source is not None else None
         if found is not None:
             largest = found.max(initial=0.0)
@@ -87,18 +91,20 @@ def leaning(
     return past, nearest
 
 
-def _links(source: Any, past: IntArray, positions: IntArray) -> FloatArray | None:
+def _links(source: CandidateSource, past: IntArray, positions: IntArray) -> FloatArray | None:
     """(past, positions) how near, from a source's vectors or neighbours; None: it has neither."""
-    index = getattr(source, "index", None)
-    vectors = getattr(index, "vectors", None)
-    if vectors is None:
-        vectors = getattr(source, "vectors", None)
-    if vectors is not None:
+    if isinstance(source, ItemToItem | Content):
+        vectors = source.index.vectors
         near: FloatArray = _rows(vectors, past) @ _rows(vectors, positions).T
         return np.maximum(near, 0.0)
-    neighbours = getattr(source, "neighbours", None)
-    if neighbours is None or not hasattr(neighbours, "weights"):
-        return None
+    if isinstance(source, ItemKnn):
+        return _linked(source.similar, past, positions)
+    if isinstance(source, Transitions):
+        return _linked(source.following, past, positions)
+    return None
+
+
+def _linked(neighbours: Neighbours, past: IntArray, positions: IntArray) -> FloatArray:
     found = np.zeros((len(past), len(positions)), np.float32)
     known = np.flatnonzero(past < len(neighbours.items))
     order = np.argsort(positions)
@@ -141,10 +147,10 @@ def reasons(
     raw_rows = np.stack([raw[name] for name in names]).T.tolist() if names else [[]] * len(positions)
     own, ids = set(own_categories), table.ids
     category = table.category[positions].tolist()
-    past_list, seen = past.tolist(), set(query.items.tolist())
+    past_list = past.tolist()
     result = []
-    rows = zip(positions.tolist(), order.T.tolist(), parts, raw_rows, nearest.tolist(), category, strict=True)
-    for position, ranks, shares, scores, near, code in rows:
+    rows = zip(order.T.tolist(), parts, raw_rows, nearest.tolist(), category, strict=True)
+    for ranks, shares, scores, near, code in rows:
         least = shares[ranks[0]] * MENTIONED if ranks else 0.0
         named = {
             names[row]: float(f"{scores[row]:.4g}")
@@ -157,7 +163,7 @@ def reasons(
         elif strongest == "popular":
             is_own = code >= 0 and (code in own or code == query.category)
             why, of = ("popular_category", table.categories[code]) if is_own else ("popular", "")
-        elif position in seen and near < 0:
+        elif strongest == "again":
             why, of = "again", ""
         elif near < 0:
             why, of = "taste", ""

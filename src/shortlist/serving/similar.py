@@ -1,13 +1,13 @@
 """Items like one (flow 7): the nearest in the vector index that may come, with what their cards need."""
 
 from time import perf_counter
-from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.candidates.item_to_item import ItemToItem
 from shortlist.candidates.past import query_from
 from shortlist.catalog.store import ItemUnknown
 from shortlist.serving import fallback
@@ -93,16 +93,15 @@ def nearest(position: int, limit: int, known: Known, rules: RuleSettings) -> tup
 
 
 def _search(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> tuple[IntArray, FloatArray]:
-    source: Any = snapshot.model.sources.get("item_to_item") if snapshot.model is not None else None
-    if source is None or position >= len(source.index):
+    source = snapshot.model.sources.get("item_to_item") if snapshot.model is not None else None
+    if not isinstance(source, ItemToItem) or position >= len(source.index):
         return _proposed(position, limit, mask, snapshot)
-    positions, scores = source.index.search(source.index.vectors[position], max(TOP, limit + 1))
+    found = source.similar(position, max(TOP, limit))
+    positions, scores = found.positions, found.scores
     keep = mask[positions]
-    if int(keep.sum()) < limit < len(mask):  # many of the nearest may not come: look further
-        banned = int(len(mask) - mask.sum())
-        positions, scores = source.index.search(
-            source.index.vectors[position], limit, allowed=mask, spare=min(banned, 4 * TOP)
-        )
+    if int(keep.sum()) < limit:  # many of the nearest may not come: look further
+        vector, spare = source.index.vectors[position], min(int(len(mask) - mask.sum()), 4 * TOP)
+        positions, scores = source.index.search(vector, limit, allowed=mask, spare=spare)
         keep = mask[positions]
     return positions[keep][:limit], scores[keep][:limit]
 
