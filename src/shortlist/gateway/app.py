@@ -167,6 +167,7 @@ class Gateway:
             route = str(inner.get("path_template", "unknown"))
         except ShortlistError as error:
             route = "refused"
+            await border.discard(receive)
             await answer.tell(tell(error, request_id))
         finally:
             self._in_flight -= 1

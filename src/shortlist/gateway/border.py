@@ -1,7 +1,9 @@
 """What is checked of every request before anything reads it: size, encoding, address, request id."""
 
+import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from shortlist.gateway.reading import BadRequest, BodyTooLarge, NotJson, an_id, decoded
@@ -63,10 +65,26 @@ def counted(receive: Receive, max_bytes: int) -> Receive:
         message: Message = await receive()
         seen += len(message.get("body", b""))
         if seen > max_bytes:
+            if message.get("more_body", False):
+                await discard(receive)
             raise BodyTooLarge(f"the body has more than {max_bytes} bytes; send it in parts")
         return message
 
     return limited
+
+
+async def discard(receive: Receive, most_bytes: int = 64_000_000, timeout_s: float = 5.0) -> None:
+    """Read a refused body and keep nothing of it, so that the client gets to read why.
+
+    An answer before the body was read ends the connection with a reset, in which the answer is lost."""
+    seen = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while seen <= most_bytes:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                seen += len(message.get("body", b""))
 
 
 class Cors:

@@ -40,15 +40,15 @@ class Draining(Protocol):
 class _Embedded(Server):
     """Granian on a socket of ours: on its own (SO_REUSEPORT) two servers would share a port unnoticed."""
 
-    def __init__(self, app: Any, listening: socket.socket, **options: Any) -> None:
-        address, port = listening.getsockname()[:2]
+    def __init__(self, app: Any, listener: socket.socket, **options: Any) -> None:
+        address, port = listener.getsockname()[:2]
         super().__init__(app, address=address, port=port, **options)
-        self._listening = listening
+        self._descriptor = listener.detach()  # the holder below closes it
 
     def _init_shared_socket(self) -> None:
         holder: Any = SocketHolder  # its stub lacks the arguments
-        self._shd = holder(self._listening.fileno(), False, BACKLOG)
-        self._sfd: Any = self._listening.fileno()
+        self._shd = holder(self._descriptor, False, BACKLOG)
+        self._sfd: Any = self._descriptor
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -78,7 +78,7 @@ async def listening(
     port: 0 takes a free one. on_failure: called should the server end by itself. Raises PortTaken.
     """
     listener = bound(host, port)
-    name = f"[{host}]" if ":" in host else host
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     server = _Embedded(
         app,
         listener,
@@ -93,7 +93,7 @@ async def listening(
     if on_failure is not None:
         serving.add_done_callback(lambda _: on_failure())
     try:
-        yield f"http://{name}:{listener.getsockname()[1]}"
+        yield address
     finally:
         await app.drain(drain_s)
         server.stop()  # type: ignore[no-untyped-call]  # granian has no annotation there
@@ -101,4 +101,3 @@ async def listening(
         if not done:
             log.warning("server did not stop in time", timeout_s=STOP_S)
             serving.cancel()
-        listener.close()
