@@ -3,12 +3,19 @@
 Opens what the settings name, hands each part what it needs, and closes in reverse order, also on failure.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import structlog
+
 from shortlist.catalog.store import CatalogStore
+from shortlist.catalog.table import ItemTable
 from shortlist.events.log import EVENTS, ITEMS, SERVED, EventLog
 from shortlist.features.processor import Processor
 from shortlist.features.store import FeatureStore
@@ -18,7 +25,15 @@ from shortlist.models.registry import ModelRegistry
 from shortlist.ranking.scorer import Calibration, Scorer
 from shortlist.settings import Settings, SettingsError
 
+log = structlog.get_logger()
+
 SERVED_PARTITIONS = 8
+CATALOG_POLL_S = 1.0  # changes by other processes; the server's own show at once
+CHANGES = 10_000  # read at a time
+READY_LAG = 1_000  # events: about 50 ms of folding
+
+if TYPE_CHECKING:
+    from shortlist.gateway.app import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,99 @@ class Loop:
 
     log: EventLog
     features: FeatureStore
+
+
+@asynccontextmanager
+async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
+    """Everything of one shop, ready to be listened for; closed in reverse order, also on failure."""
+    from shortlist.events.collector import Collector
+    from shortlist.events.enrich import no_country, open_country
+    from shortlist.features.trending import TrendingCounts
+    from shortlist.gateway.app import build
+    from shortlist.gateway.auth import Authority
+    from shortlist.gateway.keys import open_keys, signing_secret
+    from shortlist.gateway.limits_memory import MemoryRateLimiter
+    from shortlist.gateway.shop import Shop
+    from shortlist.models.live import Live
+    from shortlist.serving.cache_memory import MemorySlateCache
+    from shortlist.serving.serving import Serving, clock_ms
+
+    keys = open_keys(home, settings)
+    in_development = settings.server.mode == "development"
+    async with AsyncExitStack() as stack:
+        loop = stack.enter_context(owned(settings, home))
+        items = await stack.enter_async_context(catalog(settings, home))
+        table = ItemTable([item async for item in items.all()], await items.version())
+        trends = TrendingCounts(loop.log, loop.features, settings, file=home.trending)
+        serving = Serving(
+            settings=settings,
+            features=loop.features,
+            cache=MemorySlateCache(settings.cache, clock_ms),
+            log=loop.log,
+            table=table,
+            trends=trends,
+        )
+        stack.callback(serving.close)
+        live = Live(home.models, load_model, serving.swap)
+        await asyncio.to_thread(live.check)
+        live.start()
+        stack.callback(live.stop)
+        folding = processor(settings, loop)
+        folding.on_folded(trends.on_folded)
+        folding.on_folded(serving.on_folded)
+        trends.start()
+        stack.callback(trends.stop)
+        folding.start()
+        stack.callback(folding.stop)
+
+        async def show_changes() -> None:
+            """Slates show whatever the catalog holds now."""
+            while changes := await items.changes(serving.table.version, CHANGES):
+                await asyncio.to_thread(serving.apply, changes)
+
+        stack.push_async_callback(_ended, asyncio.create_task(_every(CATALOG_POLL_S, show_changes)))
+        country = open_country(settings.telemetry.geoip_file) if settings.telemetry.geoip_file else no_country
+
+        def category_of(item_id: str) -> str | None:
+            item = serving.table.items[at] if (at := serving.table.position(item_id)) >= 0 else None
+            return item.category if item is not None else None
+
+        shop = Shop(
+            home=home,
+            serving=serving,
+            collector=Collector(loop.log, category_of, settings, country=country),
+            items=items,
+            table=lambda: serving.table,
+            features=loop.features,
+            authority=Authority(keys, settings.auth),
+            limiter=MemoryRateLimiter(),
+            secret=signing_secret(home, settings) if in_development else None,
+            checks={"features": lambda: _behind(folding)},
+            catalog_changed=show_changes,
+            forget_user=serving.forget,
+        )
+        yield build(shop, settings)
+
+
+def _behind(folding: Processor) -> str | None:
+    lag = folding.lag()
+    return None if lag < READY_LAG else f"{lag} events are not folded yet"
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    """Do something again and again; a failure is logged, not the end."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await do()
+        except Exception:  # the edge of a loop
+            log.exception("periodic work failed", work=do.__name__)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 @contextmanager
@@ -104,6 +212,13 @@ def _only_embedded(settings: Settings) -> None:
     for name, url in (("log.url", settings.log.url), ("features.url", settings.features.url)):
         if (scheme := urlsplit(url).scheme) != "rocksdb":
             raise SettingsError(f"{name}: nothing here speaks {scheme or url}://; use rocksdb:")
+
+
+def load_model(folder: Path, version: str) -> Model:
+    """The model in a folder of artifacts. Raises ModelCorrupt naming a damaged file."""
+    from shortlist.models.load import load_model as load
+
+    return load(folder, version, open_ranker)
 
 
 def load_serving(home: Home) -> Model:

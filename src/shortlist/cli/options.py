@@ -1,7 +1,8 @@
 """Options that several commands take."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -9,17 +10,22 @@ from shortlist import settings
 from shortlist.home import Home, find_home
 from shortlist.settings import Settings
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 
 def _home(ctx: click.Context, param: click.Parameter, value: str | None) -> Home:
     return find_home(value)
 
 
-home_option: Any = click.option(
-    "--home",
-    callback=_home,
-    metavar="DIR",
-    help="Folder with all state. Default: SHORTLIST_HOME, else the nearest .shortlist upwards.",
-)
+def home_option(command: Command) -> Command:
+    """`--home`, given to the command as the argument `home: Home`."""
+    option: Callable[[Command], Command] = click.option(
+        "--home",
+        callback=_home,
+        metavar="DIR",
+        help="Folder with all state. Default: SHORTLIST_HOME, else the nearest .shortlist upwards.",
+    )
+    return option(command)
 
 
 def load_settings(home: Home) -> Settings:
