@@ -1,4 +1,4 @@
-"""The storefront's files by the path they are served under, with the headers that keep them safe and fresh."""
+"""The storefront's files by the path they are served under, with headers that keep them safe and fresh."""
 
 import hashlib
 import html

@@ -10,10 +10,14 @@ export function reasonLine(item) {
   return h("p", { class: "reason" }, icon("spark"), h("span", { title: item.reason }, item.reason || "Picked for you"));
 }
 
+/** The sources that proposed the item, as many as fit a narrow card in one line; the strip names all. */
 export function sourceTags(item) {
-  const sources = item.sources ?? [];
-  return h("div", { class: "tags", "aria-label": `found by ${sources.map(words).join(", ") || "nobody"}` },
-    sources.map((source) => h("span", { class: "tag" }, words(source))));
+  const names = (item.sources ?? []).map(words);
+  const shown = names.length > 1 && names[0].length + names[1].length > 16 ? 1 : 2;
+  const rest = names.slice(shown);
+  return h("div", { class: "tags", title: `Found by ${names.join(", ")}` },
+    names.slice(0, shown).map((name) => h("span", { class: "tag" }, name)),
+    rest.length ? h("span", { class: "tag" }, `+${rest.length}`, h("span", { class: "unseen" }, ` more: ${rest.join(", ")}`)) : null);
 }
 
 export function markOf(mark) {

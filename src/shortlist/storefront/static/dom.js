@@ -21,6 +21,12 @@ function fill(element, props, children) {
   return element;
 }
 
+/** Put `children` into `element` in place of what is there; null and false are left out. */
+export function show(element, ...children) {
+  element.replaceChildren();
+  return fill(element, null, children);
+}
+
 const asNode = (child) => (child instanceof Node ? child : document.createTextNode(String(child)));
 
 /** Lucide-like strokes on a 24 grid, drawn by hand for this page. */

@@ -1,7 +1,7 @@
 /** The front of the shop: who shops, the categories, and the slate. */
 
 import { card, waitingCards } from "./cards.js";
-import { ago, h, hue, icon } from "./dom.js";
+import { ago, h, hue, icon, show } from "./dom.js";
 import { MovingList } from "./moving.js";
 
 const TIERS = {
@@ -19,7 +19,7 @@ export function avatar(person) {
   if (typeof person.avatar === "string" && /^(\/|https?:|data:image\/)/.test(person.avatar)) {
     const image = h("img", { alt: "", src: person.avatar });
     image.addEventListener("error", () => image.remove());
-    face.replaceChildren(image);
+    show(face, image);
   } else if (typeof person.avatar === "string" && [...person.avatar].length <= 3 && person.avatar) {
     face.textContent = person.avatar; // an emoji
   }
@@ -47,11 +47,11 @@ export function home(main, shop, { hands, place }) {
   let isFirst = true;
   let countdown = null;
 
-  main.replaceChildren(personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, grid, pager);
+  show(main, personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, grid, pager);
 
   function drawPersonas() {
     const people = [...shop.personas, shop.guest()];
-    personas.replaceChildren(...people.map((one) =>
+    show(personas, ...people.map((one) =>
       h("button", { class: "persona", type: "button", data: { user: one.user_id },
         "aria-pressed": String(String(one.user_id) === shop.user?.user_id), on: { click: () => hands.choose(one) } },
       avatar(one),
@@ -81,7 +81,7 @@ export function home(main, shop, { hands, place }) {
   function drawChips() {
     const names = [null, ...shop.categories];
     if (place.category && !names.includes(place.category)) names.splice(1, 0, place.category);
-    chips.replaceChildren(...(names.length < 2 ? [] : names).map((name) =>
+    show(chips, ...(names.length < 2 ? [] : names).map((name) =>
       h("button", { class: "chip", type: "button", "aria-pressed": String(name === place.category), data: { category: name ?? "" },
         on: { click: () => { location.hash = placeUrl({ category: name }); } } }, name ?? "Everything")));
   }
@@ -92,8 +92,8 @@ export function home(main, shop, { hands, place }) {
     grid.classList.remove("is-busy");
     grid.setAttribute("aria-busy", "false");
     if (!slate.recommendations.length) {
-      grid.replaceChildren();
-      notices.replaceChildren(nothing(place, slate));
+      show(grid);
+      show(notices, nothing(place, slate));
     } else {
       list.update(slate.recommendations, (item, index) => {
         const element = card(item, {
@@ -106,14 +106,14 @@ export function home(main, shop, { hands, place }) {
         shop.tracker.observe(element, { item_id: item.item_id, request_id: slate.request_id, position: item.position ?? index });
         return element;
       }, { isAnimated: isAnimated && !isFirst });
-      notices.replaceChildren(...(slate.model?.version ? [] : [modelless()]));
+      show(notices, ...(slate.model?.version ? [] : [modelless()]));
     }
     isFirst = false;
     const pages = [];
     if (place.page > 1) pages.push(h("a", { class: "button", href: placeUrl({ ...place, page: place.page - 1 }), rel: "prev" }, icon("back"), "Back"));
     if (place.page > 1 || slate.next_page) pages.push(h("span", { class: "num" }, `Page ${place.page}`));
     if (slate.next_page) pages.push(h("a", { class: "button", href: placeUrl({ ...place, page: slate.next_page }), rel: "next" }, "Next page", icon("next")));
-    pager.replaceChildren(...pages);
+    show(pager, ...pages);
     drawHead();
   }
 
@@ -123,8 +123,8 @@ export function home(main, shop, { hands, place }) {
     grid.classList.remove("is-busy");
     grid.setAttribute("aria-busy", "false");
     if (!shop.slate || shop.slate.category !== place.category || shop.slate.page !== place.page) {
-      grid.replaceChildren();
-      pager.replaceChildren();
+      show(grid);
+      show(pager);
     }
     const again = h("span", { class: "num" });
     const tick = () => {
@@ -135,7 +135,7 @@ export function home(main, shop, { hands, place }) {
     countdown = setInterval(tick, 1000);
     tick();
     const [name, text] = explain(problem);
-    notices.replaceChildren(h("div", { class: `notice ${problem.status === 429 ? "is-warm" : "is-bad"}`, role: "alert", data: { problem: problem.status } },
+    show(notices, h("div", { class: `notice ${problem.status === 429 ? "is-warm" : "is-bad"}`, role: "alert", data: { problem: problem.status } },
       icon(problem.status === 429 ? "clock" : "alert"),
       h("div", {}, h("strong", {}, name), " ", text, " ", again),
       h("button", { class: "button is-small", type: "button", on: { click: () => shop.show() } }, "Try now")));
@@ -147,7 +147,7 @@ export function home(main, shop, { hands, place }) {
     slate: (event) => { clearInterval(countdown); drawSlate({ isAnimated: Boolean(event.detail?.isReaction) || !isFirst }); },
     busy: () => {
       if (shop.slate?.category === place.category && shop.slate?.page === place.page) grid.classList.add("is-busy");
-      else grid.replaceChildren(...waitingCards(10));
+      else show(grid, ...waitingCards(10));
       grid.setAttribute("aria-busy", "true");
     },
     problem: drawProblem,

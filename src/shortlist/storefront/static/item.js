@@ -1,7 +1,7 @@
 /** An item's page: what it is, what one can do with it, what is similar, and the slate changing beside it. */
 
 import { card, rankRow, reasonLine, waitingCards } from "./cards.js";
-import { h, icon, picture, price, titleOf } from "./dom.js";
+import { h, icon, picture, price, show, titleOf } from "./dom.js";
 import { explain, placeUrl } from "./home.js";
 import { MovingList } from "./moving.js";
 
@@ -18,7 +18,7 @@ export function itemPage(main, shop, { hands, itemId }) {
   let isFirst = true;
   let isGone = false;
 
-  main.replaceChildren(h("div", { class: "item" },
+  show(main, h("div", { class: "item" },
     h("a", { class: "crumb", href: placeUrl(shop.place) }, icon("back"), "All picks"),
     detail,
     h("section", { class: "panel", "aria-label": "Your slate now" }, h("div", { class: "section-head" }, h("h2", {}, "Your slate now"), rankNote), ranks),
@@ -29,13 +29,14 @@ export function itemPage(main, shop, { hands, itemId }) {
     const hasPrice = item.price != null;
     const isLiked = shop.opinions.get(itemId) === "like";
     const isOut = item.stock === 0;
-    const origin = { ...item, request_id: item.request_id ?? null };
+    const origin = { ...item, request_id: null, position: null, ...shop.origins.get(itemId) };
     const act = (type, label, name, { isMain = false, said, pressed, disabled = false } = {}) =>
       h("button", { class: `button${isMain ? " is-main" : ""}`, type: "button", data: { act: type }, "aria-pressed": pressed, disabled,
         on: { click: (event) => { hands.act(type, origin, said); if (pressed !== undefined) event.currentTarget.setAttribute("aria-pressed", "true"); } } },
       icon(name), label);
     document.title = `${title} · ${shop.name}`;
-    detail.replaceChildren(
+    const focused = detail.contains(document.activeElement) ? (document.activeElement.dataset.act ?? "") : null;
+    show(detail, 
       picture(item, { isEager: true }),
       h("div", {},
         h("p", { class: "eyebrow" }, [...new Set([item.category, ...(item.categories ?? [])])].filter(Boolean).join(" · ") || " "),
@@ -51,6 +52,7 @@ export function itemPage(main, shop, { hands, itemId }) {
         hasPrice ? null : stars(origin),
         item.description ? h("p", { class: "detail-text" }, item.description) : isWhole ? null : h("p", { class: "detail-text" }, h("span", { class: "bone is-line" })),
         facts(item)));
+    if (focused !== null) (detail.querySelector(`[data-act="${focused}"]`) ?? detail.querySelector("h1")).focus({ preventScroll: true });
   }
 
   function stars(item) {
@@ -76,7 +78,7 @@ export function itemPage(main, shop, { hands, itemId }) {
   async function load() {
     const known = shop.items.get(itemId);
     if (known) drawDetail(known, { isWhole: false });
-    else detail.replaceChildren(h("div", { class: "picture bone" }), h("div", {}, h("h1", { tabindex: "-1" }, h("span", { class: "unseen" }, "Loading")), h("p", { class: "bone is-line is-short" }), h("p", { class: "bone is-line" })));
+    else show(detail, h("div", { class: "picture bone" }), h("div", {}, h("h1", { tabindex: "-1" }, h("span", { class: "unseen" }, "Loading")), h("p", { class: "bone is-line is-short" }), h("p", { class: "bone is-line" })));
     const [item, near] = await Promise.allSettled([shop.item(itemId), shop.similar(itemId)]);
     if (isGone) return;
     if (item.status === "fulfilled") drawDetail({ ...known, ...item.value }, { isWhole: true });
@@ -87,21 +89,21 @@ export function itemPage(main, shop, { hands, itemId }) {
 
   function drawMissing(problem) {
     const [name, text] = problem.status === 404 ? ["No such item.", "It may have left the catalog."] : explain(problem);
-    detail.replaceChildren(h("div", { class: "empty" }, icon("alert"), h("h1", { tabindex: "-1" }, name), h("p", {}, text),
+    show(detail, h("div", { class: "empty" }, icon("alert"), h("h1", { tabindex: "-1" }, name), h("p", {}, text),
       h("button", { class: "button", type: "button", on: { click: load } }, "Try again")));
     detail.classList.add("is-missing");
   }
 
   function drawSimilar({ status, value, reason }) {
     if (status === "rejected") {
-      carousel.replaceChildren(h("p", { class: "notice" }, explain(reason).join(" ")));
+      show(carousel, h("p", { class: "notice" }, explain(reason).join(" ")));
       return;
     }
     if (!value.recommendations.length) {
-      carousel.replaceChildren(h("p", { class: "notice" }, "Nothing is similar enough yet."));
+      show(carousel, h("p", { class: "notice" }, "Nothing is similar enough yet."));
       return;
     }
-    carousel.replaceChildren(...value.recommendations.map((one, index) => {
+    show(carousel, ...value.recommendations.map((one, index) => {
       const element = card({ reason: "Similar to this", ...one }, { hands: { open: hands.open }, showsRank: false, index });
       shop.tracker.observe(element, { item_id: one.item_id, request_id: value.request_id, position: index });
       return element;

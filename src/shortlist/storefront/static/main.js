@@ -19,7 +19,7 @@ const hands = {
     else route();
   },
   open(item) {
-    shop.act("click", item);
+    shop.open(item);
   },
   like(item, button) {
     button.setAttribute("aria-pressed", "true");
@@ -76,7 +76,7 @@ function route({ isFirst = false } = {}) {
     const id = decoded(itemId);
     leave = itemPage(main, shop, { hands, itemId: id });
     const wasClicked = shop.events[0]?.event.item_id === id && shop.events[0]?.event.type === "click";
-    if (!wasClicked) shop.act("view", shop.items.get(id) ?? { item_id: id });
+    if (!wasClicked) shop.act("view", { ...shop.items.get(id), item_id: id, request_id: null });
     if (!shop.slate) shop.show();
   } else {
     document.title = shop.name;

@@ -18,7 +18,9 @@ export class MovingList {
     const container = this.#container;
     const isMoving = isAnimated && !isCalm() && this.#elements.size > 0;
     const places = new Map();
-    if (isMoving) for (const [key, element] of this.#elements) places.set(key, element.getBoundingClientRect());
+    for (const [key, element] of this.#elements) {
+      if (isMoving && element.isConnected) places.set(key, element.getBoundingClientRect());
+    }
     const focused = document.activeElement?.closest?.("[data-item]");
     const focusKey = focused && container.contains(focused) ? focused.dataset.item : null;
     const focusAct = document.activeElement?.dataset?.act;

@@ -26,7 +26,8 @@ export class Shop extends EventTarget {
   place = { category: null, page: 1 };
   problem = null;
   items = new Map(); // item_id -> what we know of it
-  opinions = new Map(); // item_id -> "like", as far as this page knows
+  opinions = new Map(); // item_id -> "like" or "dislike", as far as this page knows
+  origins = new Map(); // item_id -> { request_id, position } of the list it was opened from
   #expected = 0; // interactions the server must have counted before a slate knows of them all
   #round = 0; // a later request makes answers of earlier ones worthless
   #reaction = 0;
@@ -69,6 +70,7 @@ export class Shop extends EventTarget {
     this.marks = new Map();
     this.features = null;
     this.opinions = new Map();
+    this.origins = new Map();
     this.reactionMs = null;
     this.#expected = 0;
     this.#reaction++;
@@ -136,7 +138,10 @@ export class Shop extends EventTarget {
     else if (!isComparable) this.marks = new Map();
     this.slate = slate;
     this.problem = null;
-    for (const item of slate.recommendations) this.items.set(item.item_id, { ...this.items.get(item.item_id), ...item });
+    for (const item of slate.recommendations) {
+      item.request_id = slate.request_id;
+      this.items.set(item.item_id, { ...this.items.get(item.item_id), ...item });
+    }
     this.timings = [...this.timings, slate].slice(-KEPT_TIMINGS);
     this.#expected = Math.max(this.#expected, slate.features?.interaction_count ?? 0);
     this.#tell("slate", { isReaction });
@@ -153,16 +158,21 @@ export class Shop extends EventTarget {
 
   // -- what people do ------------------------------------------------------------------------------
 
-  /** Note what was done with an item; where it came from (slate and position) goes with it. */
+  /** An item of a list was opened: what is done on its page is owed to that list. */
+  open(item) {
+    this.origins.set(item.item_id, { request_id: item.request_id, position: item.position });
+    return this.act("click", item);
+  }
+
+  /** Note what was done with an item; where it came from (request_id and position) goes with it. */
   act(type, item, fields = {}) {
-    const origin = item.request_id ? item : this.slate?.recommendations.includes(item) ? { ...item, request_id: this.slate.request_id } : {};
     const isSold = type === "purchase" || type === "cart";
     if (INTERACTIONS.has(type)) this.#expected++;
     if (type === "like" || type === "dislike") this.opinions.set(item.item_id, type);
     this.items.set(item.item_id, { ...this.items.get(item.item_id), ...item });
     return this.tracker.track(type, item.item_id, {
-      request_id: origin.request_id,
-      position: origin.position,
+      request_id: item.request_id,
+      position: item.request_id == null ? undefined : item.position,
       price: isSold ? item.price : undefined,
       currency: isSold && item.price != null ? item.currency : undefined,
       quantity: isSold ? 1 : undefined,

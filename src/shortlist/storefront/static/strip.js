@@ -1,7 +1,7 @@
 /** The strip: what was sent, what the server knows now, and how it came to this slate. */
 
 import { itemUrl } from "./cards.js";
-import { ago, h, icon, ms, picture, titleOf } from "./dom.js";
+import { ago, h, icon, ms, picture, show, titleOf } from "./dom.js";
 
 const ICONS = { view: "eye", click: "pointer", cart: "cart", purchase: "bag", like: "heart", dislike: "cross", rating: "star", cancel: "undo", impression: "eye" };
 const STATES = { queued: "waiting", sent: "accepted", refused: "refused", dropped: "lost" };
@@ -16,7 +16,7 @@ export function strip(aside, shop) {
   const bar = h("button", { class: "strip-bar", type: "button", "aria-controls": "strip-body", on: { click: toggle } }, icon("pulse"), h("b", {}, "What just happened"), summary, chevron);
   const boxes = Object.fromEntries(["timing", "log", "user", "why"].map((name) => [name, h("section", { data: { box: name } })]));
   body.append(...Object.values(boxes));
-  aside.replaceChildren(bar, body);
+  show(aside, bar, body);
   setOpen(remembered() ?? matchMedia("(min-width: 1240px)").matches);
 
   function setOpen(isOpen) {
@@ -36,7 +36,7 @@ export function strip(aside, shop) {
 
   function drawTiming() {
     const slate = shop.slate;
-    if (!slate) return boxes.timing.replaceChildren(h("h3", {}, "This slate"), h("p", { class: "fineprint" }, "No answer yet."));
+    if (!slate) return show(boxes.timing, h("h3", {}, "This slate"), h("p", { class: "fineprint" }, "No answer yet."));
     const tile = (label, value, extra = "") => h("div", { class: `tile ${extra}` }, h("small", {}, label), h("b", { title: String(value) }, value));
     const missing = Object.entries(slate.missing_sources ?? {});
     const tallest = Math.max(1, ...shop.timings.map((one) => one.browser_ms ?? 0));
@@ -45,7 +45,7 @@ export function strip(aside, shop) {
       bar_.style.height = `${Math.max(6, (100 * (one.browser_ms ?? 0)) / tallest)}%`;
       return bar_;
     });
-    boxes.timing.replaceChildren(
+    show(boxes.timing, 
       h("h3", {}, "This slate"),
       h("div", { class: "tiles" },
         tile("answered by", String(slate.tier ?? "–").replaceAll("_", " "), "is-hero"),
@@ -62,13 +62,19 @@ export function strip(aside, shop) {
   }
 
   function drawLog() {
-    const rows = shop.events.slice(0, 9);
-    boxes.log.replaceChildren(h("h3", {}, "Events sent"), rows.length
-      ? h("ol", { class: "log" }, rows.map(({ event, state, detail }) =>
-        h("li", { class: `is-${state} ${event.type === "impression" ? "" : "is-strong"}`, data: { type: event.type, state } }, icon(ICONS[event.type] ?? "pulse"),
-          h("span", { title: detail ?? "" }, h("b", {}, event.type), " ", titleOf(shop.items.get(event.item_id) ?? event), event.position == null ? "" : ` #${event.position + 1}`),
+    const rows = grouped(shop.events).slice(0, 8);
+    show(boxes.log, h("h3", {}, "Events sent"), rows.length
+      ? h("ol", { class: "log" }, rows.map(({ event, state, detail, count }) =>
+        h("li", { class: `is-${state}`, data: { type: event.type, state } }, icon(ICONS[event.type] ?? "pulse"),
+          h("span", { title: detail ?? "" }, count > 1 ? `${count} items seen` : sentence(event)),
           h("small", {}, STATES[state] ?? state))))
       : h("p", { class: "fineprint" }, "None yet. Click something: it is sent at once. What you see is sent in batches of 10, or after 5 s."));
+  }
+
+  function sentence(event) {
+    const title = titleOf(shop.items.get(event.item_id) ?? event);
+    const place = event.position == null ? "" : ` #${event.position + 1}`;
+    return event.type === "impression" ? `${title}${place} seen` : [h("b", {}, event.type), ` ${title}${place}`];
   }
 
   function drawUser() {
@@ -82,19 +88,19 @@ export function strip(aside, shop) {
       fill.style.setProperty("--share", String(Math.max(0.02, value / top)));
       return h("li", {}, h("span", { title: name }, name), h("div", {}, fill), h("small", { class: "num" }, value < 10 ? value.toFixed(2) : Math.round(value)));
     });
-    boxes.user.replaceChildren(
+    show(boxes.user, 
       h("h3", {}, `What is known of ${shop.user?.isGuest ? "this guest" : (shop.user?.name ?? "the user")}`),
       last.length
-        ? h("div", { class: "last", "aria-label": "Last five items" }, last.slice(-5).map((one) => h("a", { href: itemUrl(one), title: titleOf(one), "aria-label": titleOf(one) }, picture(one))))
+        ? h("div", { class: "last", "aria-label": "Last five items, newest first" }, last.slice(-5).reverse().map((one) => h("a", { href: itemUrl(one), title: titleOf(one), "aria-label": titleOf(one) }, picture(one))))
         : h("p", { class: "fineprint" }, "No items yet."),
-      h("div", { class: "counts" }, h("span", { class: "tag is-accent num" }, `${known.interaction_count ?? 0} interactions`),
+      h("div", { class: "counts" }, h("span", { class: "tag is-accent num" }, `${known.interaction_count ?? 0} interaction${known.interaction_count === 1 ? "" : "s"}`),
         counts.map(([name, count]) => h("span", { class: "tag num" }, `${name} ${count}`))),
       bars.length ? h("ul", { class: "bars", "aria-label": "Affinity by category" }, bars) : null);
   }
 
   function drawWhy() {
     const rows = shop.slate?.recommendations ?? [];
-    boxes.why.replaceChildren(h("h3", {}, "Who proposed what"), rows.length
+    show(boxes.why, h("h3", {}, "Who proposed what"), rows.length
       ? h("ol", { class: "why" }, rows.map((item, index) =>
         h("li", {}, h("span", { class: "rank num" }, String((item.position ?? index) + 1)), h("span", { title: item.reason }, titleOf(item)), h("small", { class: "num" }, item.score == null ? "" : Number(item.score).toFixed(3)),
           h("div", { class: "tags" }, (item.sources ?? []).map((name) => h("span", { class: "tag" }, name.replaceAll("_", " ")))))))
@@ -103,9 +109,9 @@ export function strip(aside, shop) {
 
   function drawSummary() {
     const slate = shop.slate;
-    if (!slate) return summary.replaceChildren();
+    if (!slate) return show(summary);
     const fromServer = Object.keys(slate.missing_sources ?? {}).length;
-    return summary.replaceChildren(
+    return show(summary, 
       h("span", { class: "tag is-accent" }, String(slate.tier).replaceAll("_", " ")),
       h("span", { class: "tag num" }, ms(slate.took_ms)),
       shop.reactionMs == null ? "" : h("span", { class: "tag num" }, `click → slate ${shop.reactionMs} ms`),
@@ -115,6 +121,17 @@ export function strip(aside, shop) {
   const draw = { slate: [drawTiming, drawWhy, drawSummary, drawLog], events: [drawLog], features: [drawUser], user: [drawTiming, drawLog, drawUser, drawWhy, drawSummary] };
   for (const [name, acts] of Object.entries(draw)) shop.addEventListener(name, () => acts.forEach((act) => act()));
   [drawTiming, drawLog, drawUser, drawWhy, drawSummary].forEach((act) => act());
+}
+
+/** Impressions that stand together and fared alike are one row: there are many, and one click matters more. */
+function grouped(events) {
+  const rows = [];
+  for (const row of events) {
+    const last = rows.at(-1);
+    if (row.event.type === "impression" && last?.event.type === "impression" && last.state === row.state) last.count++;
+    else rows.push({ ...row, count: 1 });
+  }
+  return rows;
 }
 
 /** [name, value] pairs, greatest first, of {name: value}, [[name, value]] or [{category, score}]. */
