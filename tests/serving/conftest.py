@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from io import StringIO
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,10 +28,11 @@ from shortlist.features.store_rocksdb import RocksFeatures
 from shortlist.features.view import user_view
 from shortlist.home import Home
 from shortlist.models.model import Model
+from shortlist.ops.logs import set_up
 from shortlist.ranking.blend import untrained
 from shortlist.serving.cache_memory import MemorySlateCache
 from shortlist.serving.serving import Serving
-from shortlist.settings import RuleSettings, Settings
+from shortlist.settings import CandidateSettings, RuleSettings, ServingSettings, Settings
 
 T = TypeVar("T")
 PARTITIONS = 4
@@ -102,19 +104,32 @@ def fitted(version: str = "1", items: Sequence[Item] | None = None) -> Model:
     )
 
 
-class Shop:
-    """One shop under test. Its clock stands still unless a test moves it."""
+_serial = count(1)  # events are never repeated, whatever test they are of
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        self.database, self.folder = database, folder
+
+class Shop:
+    """One shop under test, with nobody in it. Its clock stands still unless a test moves it."""
+
+    def __init__(self, database: Database) -> None:
         self.now = NOW
-        self.settings = Settings(rules=RuleSettings(max_per_brand=0))
+        self.settings = Settings(
+            rules=RuleSettings(max_per_brand=0),
+            # a busy machine is no failing source: tests of lateness say how long
+            candidates=CandidateSettings(deadline_ms=5_000.0),
+            serving=ServingSettings(budget_ms=10_000.0),
+        )
         self.log = RocksLog(database, {EVENTS: PARTITIONS, SERVED: 2, ITEMS: 1})
         self.features = RocksFeatures(
             database, user_view(self.settings), partitions=PARTITIONS, dedup_window=1000
         )
-        self.model: Model | None = None
-        self.serial = 0
+        self.served_before = self.log.ends(SERVED)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        for partition in range(PARTITIONS):
+            for user_id, _ in list(self.features.users(partition)):
+                self.features.delete(user_id)
 
     def use(self, **sections: dict[str, Any]) -> None:
         """Change settings, by section, before `serving`."""
@@ -150,10 +165,9 @@ class Shop:
 
     def fold(self, user_id: str, type_: str, item_id: str, *, tell: bool = True, **fields: Any) -> None:
         """One event, folded; serving is told as the processor would."""
-        self.serial += 1
         self.now += 1
         event = Event(
-            event_id=f"e{self.serial}",
+            event_id=f"e{next(_serial)}",
             user_id=user_id,
             type=EventType(type_),
             item_id=item_id,
@@ -182,8 +196,18 @@ class Shop:
 
     def served(self) -> list[dict[str, Any]]:
         """Everything in the log of slates served."""
-        stored = [record for partition in range(2) for record in self.log.read(SERVED, partition, 0, 10_000)]
+        stored = [
+            record
+            for partition, begin in enumerate(self.served_before)
+            for record in self.log.read(SERVED, partition, begin, 10_000)
+        ]
         return [msgspec.json.decode(record.value) for record in stored]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet() -> None:
+    """Lines of log without coloured tracebacks, which take a second each to draw."""
+    set_up("info", StringIO())
 
 
 @pytest.fixture(scope="session")
@@ -191,14 +215,20 @@ def model() -> Model:
     return fitted()
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """One for all tests: opening one takes longer than most of them."""
+    opened = open_database(Home(tmp_path_factory.mktemp("serving") / "home"))
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    """A new shop: its own database, because features of one test are not another's."""
-    opened = open_database(Home(tmp_path / "home"))
-    made = Shop(opened, tmp_path)
+def shop(database: Database) -> Iterator[Shop]:
+    """A shop with nobody in it."""
+    made = Shop(database)
     yield made
     made.log.close()
-    opened.close()
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -97,16 +97,16 @@ class Gatherer:
     def _wait(self, batch: _Batch) -> bool:
         """True when every source has finished, False at the deadline."""
         end = perf_counter() + self.deadline_s
-        waiting = len(batch.names)
+        unfinished = len(batch.names)
         while True:
             left = end - perf_counter()
             if left <= 0.0:
                 return False
             if batch.done.acquire(timeout=min(STUCK_S, left)):
                 return True
-            if batch.todo and len(batch.todo) == waiting:
+            if batch.todo and len(batch.unfinished) == unfinished:
                 self._call_for_help(batch)
-            waiting = len(batch.todo)
+            unfinished = len(batch.unfinished)
 
     def _close(self, batch: _Batch, missing: dict[str, str]) -> None:
         batch.closed = True

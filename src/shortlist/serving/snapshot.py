@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.catalog.table import ItemTable
 from shortlist.models.model import Model
@@ -102,12 +103,11 @@ class Snapshot:
         return self.table.positions(self.trends.top(name, limit))
 
     def _popular(self, category: int) -> IntArray:
-        source: Any = self.model.sources.get("popular") if self.model is not None else None
-        if source is None:
+        source = self.model.sources.get("popular") if self.model is not None else None
+        if not isinstance(source, Popular):
             return NOTHING
         among = self.table.category == category if category >= 0 else None
-        positions: IntArray = source.top(FALLBACK, among).positions
-        return positions
+        return source.top(FALLBACK, among).positions
 
 
 def snapshot(
