@@ -80,7 +80,11 @@ def seen(history: History, user: str) -> list[tuple[str, str, int, int]]:
 @given(steps)
 def test_sessions_and_purchases_are_those_of_the_fold(shop: Shop, steps: list) -> None:  # type: ignore[type-arg]
     example, ts = next(examples), shop.now_ms
+    records: list[Record] = []  # that have the same time of append
     for number, (user, kind, item, moved, waited, session, quantity, again) in enumerate(steps):
+        if waited:
+            asyncio.run(shop.log.append(EVENTS, records))
+            records = []
         ts += moved
         shop.now_ms += waited
         event = Event(
@@ -93,7 +97,8 @@ def test_sessions_and_purchases_are_those_of_the_fold(shop: Shop, steps: list) -
             quantity=quantity,
         )
         record = Record(event.user_id, encode(event))
-        asyncio.run(shop.log.append(EVENTS, [record, record] if again else [record]))
+        records += [record, record] if again else [record]
+    asyncio.run(shop.log.append(EVENTS, records))
 
     history, truth = read_history(shop.log, ITEMS, 10_000), folded(shop)
 
