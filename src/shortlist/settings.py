@@ -95,6 +95,7 @@ class FeatureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     expire_days: Annotated[
         float, said("Days after a user's last append until last items, session and affinity expire.")
     ] = 7.0
+    trending_half_life_h: Annotated[float, said("Hours in which an event's share in trending halves.")] = 24.0
     affinity_half_life_days: Annotated[float, said("Days in which a category's affinity halves.")] = 14.0
 
 

@@ -1,5 +1,6 @@
 """For each item the items that go with it, cut to the strongest: kNN, transitions and baskets are that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -7,8 +8,6 @@ import numpy as np
 from scipy import sparse
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
-
-BLOCK = 512  # rows of similarities held dense at a time: 512 × 100k × 4 bytes = 200 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Neighbours:
 
     @classmethod
     def strongest(cls, links: Any, k: int) -> Self:
-        """The `k` strongest links of each row of a sparse (n, n) matrix; those ≤ 0 are none."""
+        """The `k` strongest links of each row of a sparse (rows, n) matrix; those ≤ 0 are none."""
         links = sparse.csr_matrix(links)
         links.sum_duplicates()
         n = links.shape[0]
@@ -39,6 +38,19 @@ class Neighbours:
                 values, columns = values[kept], columns[kept]
             items[row, : len(values)] = columns
             weights[row, : len(values)] = np.maximum(values, 0)
+        return cls(items, weights)
+
+    @classmethod
+    def stacked(cls, parts: Sequence["Neighbours"]) -> Self:
+        """The rows of all parts, one after the other, padded to the longest."""
+        n, width = sum(len(part) for part in parts), max((part.items.shape[1] for part in parts), default=1)
+        items, weights = np.zeros((n, width), np.int32), np.zeros((n, width), np.float32)
+        start = 0
+        for part in parts:
+            rows = slice(start, start + len(part))
+            items[rows, : part.items.shape[1]] = part.items
+            weights[rows, : part.items.shape[1]] = part.weights
+            start += len(part)
         return cls(items, weights)
 
     def __len__(self) -> int:

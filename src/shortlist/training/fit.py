@@ -1,26 +1,40 @@
 """From interactions to everything a model version is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import structlog
+
+from shortlist.candidates.again import Again
 from shortlist.candidates.als import Als
+from shortlist.candidates.bought_together import BoughtTogether
+from shortlist.candidates.content import Content
+from shortlist.candidates.graph import Graph
+from shortlist.candidates.item_knn import ItemKnn
+from shortlist.candidates.item_to_item import ItemToItem
 from shortlist.candidates.popular import Popular
+from shortlist.candidates.session import Session
 from shortlist.candidates.trained import TrainedSource
 from shortlist.candidates.transitions import Transitions
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.progress import Report
 from shortlist.ranking.blend import Blend, untrained
-from shortlist.ranking.scorer import Calibration
-from shortlist.settings import Settings
+from shortlist.ranking.chain import Chain
+from shortlist.settings import CandidateSettings, Settings, TrainingSettings
+from shortlist.training.ranker import FittedRanker, blended, calibrated, chosen_size, trained
+from shortlist.training.rows import NEXT, Rows, Seen, ndcg, rows_of
+from shortlist.training.windows import Window, windows
 
+log = structlog.get_logger()
 
-@dataclass(frozen=True, slots=True)
-class FittedRanker:
-    """A ranker at rest: ONNX bytes, the columns it was trained on, and its calibration."""
-
-    onnx: bytes
-    feature_names: tuple[str, ...]
-    calibration: Calibration
+# Confidence and regularisation of ALS to choose from: frequency-blind λ needs to be large (30–100).
+ALS_GRID = ((30.0, 2.0), (30.0, 10.0), (3.0, 100.0), (1.0, 40.0), (100.0, 10.0))
+ALS_TRIAL_CASES = 500
+LEAST_CASES = 50  # below, a ranker cannot be told from luck
+NEGATIVES = 120
+RARE = 0.02  # share of steps back to something seen, below which seen items are no candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +54,144 @@ class Fitted:
 def fit(data: Interactions, items: ItemTable, settings: Settings, report: Report) -> Fitted:
     """Fit the sources on all of `data`, and the ranker on what models of earlier data would have said.
 
-    data: item codes are positions of `items`. Takes about 100 s on two cores for a million interactions.
+    data: item codes are positions of `items`.
     """
-    classes: tuple[type[TrainedSource], ...] = (Als, Transitions, Popular)
-    sources: dict[str, TrainedSource] = {}
-    for number, source in enumerate(classes):
-        report("sources", number / len(classes))
-        sources[source.name] = source.fit(data, items, settings.training)
-    report("sources", 1.0)
-    return Fitted(sources, None, untrained())
+    training = settings.training
+    learn, later = windows(data, training.seed)
+    seen = _seen(learn, later, settings)
+    als = _als_options(learn, items, training, seen, report)
+    params = {
+        "als.regularization": f"{als['regularization']:g}",
+        "als.confidence": f"{als['confidence']:g}",
+        "seen.bought": str(seen.bought),
+        "seen.viewed": str(seen.viewed),
+    }
+    ranker: FittedRanker | None = None
+    blend, metrics = untrained(), dict[str, float]()
+    if min(len(learn.cases), len(later.cases)) >= LEAST_CASES:
+        ranker, blend, metrics = _second_stage(learn, later, items, settings, als, seen, report)
+    params["order"] = "ranker" if ranker else "blend"
+    params["ranker.trees"] = str(ranker.trees if ranker else 0)
+    sources = fit_sources(data, items, training, als, report, "models")
+    return Fitted(sources, ranker, blend, metrics, params)
+
+
+def limits(settings: CandidateSettings) -> dict[str, int]:
+    """Candidates by source name, as the settings say."""
+    sources: tuple[type[TrainedSource], ...] = (*_PLAIN, Als, Content, ItemToItem)
+    return {source.name: int(getattr(settings, source.name)) for source in sources}
+
+
+_PLAIN: tuple[type[TrainedSource], ...] = (
+    Transitions, ItemKnn, Session, Graph, BoughtTogether, Popular, Again,
+)  # fmt: skip
+
+
+def fit_sources(
+    data: Interactions,
+    items: ItemTable,
+    settings: TrainingSettings,
+    als: Mapping[str, float],
+    report: Report,
+    stage: str,
+) -> dict[str, TrainedSource]:
+    """Every source, fitted on `data`, by name."""
+    steps = len(_PLAIN) + 3
+    report(stage, 0.0)
+    collaborative = Als.fit(data, items, settings, **als)  # type: ignore[arg-type]  # floats by name
+    report(stage, 1 / steps)
+    content = Content.fit(data, items, settings)
+    report(stage, 2 / steps)
+    near = ItemToItem.fit(data, items, settings, als=collaborative, content=content)
+    sources: dict[str, TrainedSource] = {s.name: s for s in (collaborative, content, near)}
+    for number, source in enumerate(_PLAIN):
+        report(stage, (3 + number) / steps)
+        sources[source.name] = source.fit(data, items, settings)
+    report(stage, 1.0)
+    return sources
+
+
+def _second_stage(
+    learn: Window,
+    later: Window,
+    items: ItemTable,
+    settings: Settings,
+    als: Mapping[str, float],
+    seen: Seen,
+    report: Report,
+) -> tuple[FittedRanker | None, Blend, dict[str, float]]:
+    """The ranker, where it beats the blend on the later slice; the blend; both figures."""
+    training = settings.training
+
+    def chain(window: Window, stage: str) -> Chain:
+        sources = fit_sources(window.known, items, training, als, report, stage)
+        most = limits(settings.candidates)
+        return Chain(list(sources.values()), most, None, untrained(), settings.candidates.pool)
+
+    def rows(chain: Chain, window: Window, negatives: int | None, stage: str) -> Rows:
+        return rows_of(
+            chain, window.cases, now_s=window.now_s, size=len(items), seen=seen, negatives=negatives,
+            seed=training.seed, report=report, stage=stage,
+        )  # fmt: skip
+
+    first = chain(learn, "earlier models")
+    learned = rows(first, learn, NEGATIVES, "past features")
+    second = first if later.known is learn.known else chain(later, "later models")
+    checked = rows(second, later, None, "later features")
+    names = first.feature_names
+    if min(len(learned.groups), len(checked.groups)) < LEAST_CASES:
+        return None, untrained(), {}
+    blend, blend_ndcg, alone = blended(learned, checked, names)
+    metrics = {f"ndcg.{name}": value for name, value in alone.items()} | {"ndcg.blend": blend_ndcg}
+    if not training.ranker:
+        return None, blend, metrics
+    report("ranker", 0.0)
+    threads = training.threads
+    trees, scores = chosen_size(learned, checked, names, threads=threads, seed=training.seed)
+    metrics["ndcg.ranker"] = ndcg(checked, scores)
+    report("ranker", 0.6)
+    if metrics["ndcg.ranker"] <= blend_ndcg:
+        log.info("the blend orders", ranker=metrics["ndcg.ranker"], blend=blend_ndcg)
+        report("ranker", 1.0)
+        return None, blend, metrics
+    calibration = calibrated(scores, checked.grades == NEXT)
+    ranker = trained([learned], names, trees, calibration, threads=threads, seed=training.seed)
+    report("ranker", 1.0)
+    return ranker, blend, metrics
+
+
+def _seen(learn: Window, later: Window, settings: Settings) -> Seen:
+    """Bought items as the rules have it; viewed ones where people do come back to them."""
+    back, steps = 0, 0
+    for case in (*learn.cases, *later.cases):
+        viewed = case.items[~case.purchases]
+        back += int(np.isin(case.relevant, viewed).sum())
+        steps += len(case.relevant)
+    return Seen(bought=settings.rules.repeat_purchases, viewed=back > RARE * max(steps, 1))
+
+
+def _als_options(
+    learn: Window, items: ItemTable, settings: TrainingSettings, seen: Seen, report: Report
+) -> dict[str, float]:
+    """The λ and α of the grid that find most of what came next."""
+    best, chosen = -1.0, ALS_GRID[1]
+    cases = learn.cases[:: max(1, len(learn.cases) // ALS_TRIAL_CASES)]
+    for number, (regularization, confidence) in enumerate(ALS_GRID):
+        report("choosing models", number / len(ALS_GRID))
+        if len(cases) < LEAST_CASES:
+            break
+        als = Als.fit(
+            learn.known, items, settings,
+            regularization=regularization, confidence=confidence, iterations=8,
+        )  # fmt: skip
+        found = 0.0
+        for case in cases:
+            query = case.query(learn.now_s)
+            query.allowed = seen.allowed(case, len(items))
+            wanted = np.union1d(case.relevant, case.later)
+            hits = np.isin(als.candidates(query, 50).positions, wanted)
+            found += float((hits / np.log2(np.arange(2, len(hits) + 2))).sum()) / min(len(wanted), 50)
+        if found > best:
+            best, chosen = found, (regularization, confidence)
+    report("choosing models", 1.0)
+    return {"regularization": chosen[0], "confidence": chosen[1]}

@@ -1,0 +1,98 @@
+"""What this user had before and may want again: groceries, gifts, a page visited often."""
+
+from typing import Self
+
+import numpy as np
+
+from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.candidates.dense import NOTHING
+from shortlist.candidates.past import last_distinct
+from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.trained import TrainedSource
+from shortlist.catalog.table import ItemTable
+from shortlist.events.interactions import Interactions
+from shortlist.settings import TrainingSettings
+
+
+class Again(TrainedSource):
+    """Own items by how often, and a little by how lately; where they are not allowed it proposes nothing.
+
+    repeat_rate: (n,) of the people who had an item, the share that came back to it in another session.
+    """
+
+    name = "again"
+    signal_names = ("repeat_rate",)
+
+    def __init__(self, repeat_rate: FloatArray) -> None:
+        self.repeat_rate = repeat_rate
+
+    @classmethod
+    def fit(cls, data: Interactions, items: ItemTable, settings: TrainingSettings) -> Self:
+        """Learn from everything in `data`."""
+        n = len(data.item_ids)
+        visits = np.unique(np.stack([data.users, data.items, data.sessions], axis=1), axis=0)
+        pairs, times = np.unique(visits[:, :2], axis=0, return_counts=True)
+        had = np.bincount(pairs[:, 1], minlength=n)
+        came_back = np.bincount(pairs[times > 1, 1], minlength=n)
+        overall = came_back.sum() / max(had.sum(), 1)
+        return cls(((came_back + 10 * overall) / (had + 10)).astype(np.float32))
+
+    def arrays(self) -> Arrays:
+        """The artifact."""
+        return {"repeat_rate": self.repeat_rate}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The fitted source again."""
+        return cls(arrays["repeat_rate"].astype(np.float32, copy=False))
+
+    def candidates(self, query: Query, limit: int) -> Candidates:
+        """The best, best first."""
+        items, scores = self._own(query)
+        if query.allowed is not None:
+            inside = (items < len(query.allowed)) & query.allowed[np.minimum(items, len(query.allowed) - 1)]
+            items, scores = items[inside], scores[inside]
+        if not len(items):
+            return NOTHING
+        order = np.lexsort((items, -scores))[:limit]
+        return Candidates(items[order].astype(np.int32), scores[order])
+
+    def score(self, query: Query, positions: IntArray) -> FloatArray:
+        """Its scores of `positions`."""
+        items, scores = self._own(query)
+        found = np.zeros(len(positions), np.float32)
+        if len(items):
+            order = np.argsort(items)
+            at = np.minimum(np.searchsorted(items[order], positions), len(items) - 1)
+            hit = items[order][at] == positions
+            found[hit] = scores[order[at[hit]]]
+        return found
+
+    def signals(self, query: Query, positions: IntArray) -> FloatArray:
+        """How often people come back to each item."""
+        known = positions < len(self.repeat_rate)
+        rate = np.zeros((len(positions), 1), np.float32)
+        rate[known, 0] = self.repeat_rate[positions[known]]
+        return rate
+
+    def _own(self, query: Query) -> tuple[IntArray, FloatArray]:
+        """Own items and their scores, once per query."""
+        if self.name not in query.memo:
+            query.memo[self.name] = self._counted(query)
+        own: tuple[IntArray, FloatArray] = query.memo[self.name]
+        return own
+
+    def _counted(self, query: Query) -> tuple[IntArray, FloatArray]:
+        size = len(self.repeat_rate)
+        recent, distance = last_distinct(query, size, len(query.items))
+        bought = query.bought < size
+        items = np.union1d(recent, query.bought[bought]).astype(np.int32)
+        if not len(items):
+            return items, np.empty(0, np.float32)
+        times = np.zeros(len(items), np.float32)
+        np.add.at(times, np.searchsorted(items, query.items[query.items < size]), 1)
+        owned = np.searchsorted(items, query.bought[bought])
+        times[owned] = np.maximum(times[owned], query.bought_counts[bought])
+        near = np.zeros(len(items), np.float32)
+        near[np.searchsorted(items, recent)] = 1 / (1 + distance)
+        return items, times + 0.5 * near

@@ -1,0 +1,127 @@
+"""Items like the last ones in words, category and brand: works for what nobody has touched yet."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.candidates.dense import NOTHING
+from shortlist.candidates.past import last_distinct
+from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.trained import TrainedSource
+from shortlist.catalog.item import Item
+from shortlist.catalog.table import ItemTable
+from shortlist.events.interactions import Interactions
+from shortlist.retrieval.index import VectorIndex
+from shortlist.settings import TrainingSettings
+
+LAST = 20
+DECAY = 0.85  # weight of each older item of the past against the one after it
+
+
+class Content(TrainedSource):
+    """TF-IDF of title, description, categories and brand, by SVD; cosine to the mean of the last items.
+
+    category: (n,) code of the primary category at training, -1 where missing.
+    """
+
+    name = "content"
+    signal_names = ("cos_last", "category_share", "category_last")
+
+    def __init__(self, index: VectorIndex, category: IntArray) -> None:
+        self.index, self.category = index, category
+
+    @classmethod
+    def fit(cls, data: Interactions, items: ItemTable, settings: TrainingSettings) -> Self:
+        """Learn from everything in `data`."""
+        n = len(data.item_ids)
+        texts = [words(items.items[position]) for position in range(n)]
+        vectors = _embedded(texts, settings.content_dim, settings.seed)
+        return cls(VectorIndex.over(vectors, threads=settings.threads), items.category[:n].astype(np.int32))
+
+    def arrays(self) -> Arrays:
+        """The artifact."""
+        return {**self.index.arrays(), "category": self.category}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The fitted source again."""
+        return cls(VectorIndex.from_arrays(arrays), arrays["category"].astype(np.int32, copy=False))
+
+    def candidates(self, query: Query, limit: int) -> Candidates:
+        """The best, best first."""
+        user = self._user(query)
+        if user is None:
+            return NOTHING
+        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=len(query.items)))
+
+    def score(self, query: Query, positions: IntArray) -> FloatArray:
+        """Its scores of `positions`."""
+        user = self._user(query)
+        if user is None:
+            return np.zeros(len(positions), np.float32)
+        return self.index.products(user, positions)
+
+    def signals(self, query: Query, positions: IntArray) -> FloatArray:
+        """Cosine to the last item; share of the last items in the same category; whether the last one is."""
+        found = np.zeros((len(positions), 3), np.float32)
+        last, _ = last_distinct(query, len(self.category), LAST)
+        known = positions < len(self.category)
+        if not len(last) or not known.any():
+            return found
+        at = positions[known]
+        found[known, 0] = self.index.vectors[at] @ self.index.vectors[last[0]]
+        own, theirs = self.category[last], self.category[at]
+        share = np.bincount(own[own >= 0], minlength=int(self.category.max(initial=0)) + 1) / len(last)
+        found[known, 1] = np.where(theirs >= 0, share[theirs], 0)
+        found[known, 2] = (theirs >= 0) & (theirs == own[0])
+        return found
+
+    def _user(self, query: Query) -> FloatArray | None:
+        if self.name not in query.memo:
+            last, distance = last_distinct(query, len(self.category), LAST)
+            user = None
+            if len(last):
+                mean = (DECAY**distance) @ self.index.vectors[last]
+                norm = float(np.linalg.norm(mean))
+                user = (mean / norm).astype(np.float32) if norm > 0 else None
+            query.memo[self.name] = user
+        vector: FloatArray | None = query.memo[self.name]
+        return vector
+
+
+def words(item: Item | None) -> str:
+    """What is said of an item, as one text; categories and brand as words of their own kind."""
+    if item is None:
+        return ""
+    labels = [f"category_{_label(name)}" for name in item.categories]
+    brand = [f"brand_{_label(item.brand)}"] if item.brand else []
+    return " ".join([item.title, item.description[:2_000], *labels, *brand])
+
+
+def _label(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())
+
+
+def _embedded(texts: list[str], size: int, seed: int) -> FloatArray:
+    """(texts, ≤ size) unit vectors, zeros for an empty text."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    nothing = np.zeros((len(texts), 1), np.float32)
+    if sum(bool(text.strip()) for text in texts) < 2:
+        return nothing
+    often = 2 if len(texts) > 100 else 1
+    try:
+        table: Any = TfidfVectorizer(min_df=often, max_features=50_000, sublinear_tf=True).fit_transform(
+            texts
+        )
+    except ValueError:  # no word is left
+        return nothing
+    size = min(size, table.shape[1] - 1, table.shape[0] - 1)
+    if size < 1:
+        return nothing
+    vectors: Any = TruncatedSVD(size, random_state=seed).fit_transform(table)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-9)
+    return np.asarray(unit, np.float32)

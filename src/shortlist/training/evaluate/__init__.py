@@ -1,0 +1,1 @@
+"""Offline evaluation: public data, protocols, baselines and our chain, side by side."""

@@ -1,0 +1,243 @@
+"""The public data sets as trials: read from a folder beside the project, never shipped with it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.catalog.item import Item
+from shortlist.catalog.table import ItemTable
+from shortlist.errors import ShortlistError
+from shortlist.events.interactions import Interactions
+from shortlist.training.cases import Case, by_user, pasts
+from shortlist.training.evaluate.trial import Trial
+
+SESSION_GAP_S = 1800.0
+TEST_SHARE = 0.2  # of events, the newest, of a temporal split
+
+
+class DataMissing(ShortlistError):
+    """The folder holds none of the data sets."""
+
+
+def trials(folder: Path, only: str = "") -> Sequence[Callable[[], list[Trial]]]:
+    """What can be measured with the data in `folder`, to be read one by one (they are large).
+
+    only: part of the name of a data set; empty for all. Raises DataMissing naming the folder.
+    """
+    found = [
+        partial(read, folder / name)
+        for name, read in READERS.items()
+        if only in name and (folder / name).is_dir()
+    ]
+    if not found:
+        known = ", ".join(READERS)
+        raise DataMissing(f"{folder}: no data set to measure with here; expected folders named {known}")
+    return found
+
+
+def ml_1m(folder: Path) -> list[Trial]:
+    """The NCF leave-one-out split of MovieLens 1M: the last item of each user."""
+    rows = _read(f"select user, item, pos from '{folder}/train.parquet' order by pos, user")
+    titles = _read(f"select item, title, genres from '{folder}/items.parquet' order by item")
+    table = _movies(titles["item"], titles["title"], titles["genres"])
+    data = _interactions(rows["user"], rows["item"], rows["pos"].astype(np.float64), table)
+    last = _read(f"select user, item from '{folder}/test.parquet' order by user")
+    others = _read(f"select user, item from '{folder}/test_negatives.parquet' order by user")
+    sampled = _groups(others["user"], others["item"])
+    wanted = {u: [i] for u, i in zip(last["user"], last["item"], strict=True)}
+    full = _cases(data, {str(u): np.array(i, np.int32) for u, i in wanted.items()})
+    users = sorted(str(u) for u in wanted)
+    among = []
+    for user, case in zip(users, full, strict=True):
+        negatives = sampled[int(user)]
+        one = np.unique(np.concatenate([negatives[negatives != case.relevant[0]], case.relevant]))
+        among.append(
+            Case(case.items, case.ts_s, case.weights, case.sessions, case.purchases, case.relevant, among=one)
+        )
+    headline = ("HR@10", "NDCG@10")
+    return [
+        Trial("ncf-ml-1m", "LOO99", data, table, among, headline, (10,), excludes_seen=True),
+        Trial("ncf-ml-1m", "LOO-full", data, table, full, headline, (10,), excludes_seen=True),
+    ]
+
+
+def ml_latest_small(folder: Path) -> list[Trial]:
+    """MovieLens latest-small, split by time."""
+    rows = _read(f"select userId, movieId, timestamp ts from '{folder}/ratings.csv.gz' order by ts")
+    titles = _read(f"select movieId, title, genres from '{folder}/movies.csv.gz' order by movieId")
+    table = _movies(titles["movieId"], titles["title"], titles["genres"])
+    return [_temporal("ml-latest-small", rows["userId"], rows["movieId"], rows["ts"], table)]
+
+
+def ml_100k(folder: Path) -> list[Trial]:
+    """MovieLens 100k, split by time."""
+    options = "header=false, delim='\t', names=['u','i','r','ts']"
+    rows = _read(f"select u, i, ts from read_csv('{folder}/u.data.gz', {options}) order by ts")
+    table = _bare(rows["i"])
+    return [_temporal("ml-100k", rows["u"], rows["i"], rows["ts"], table)]
+
+
+def online_retail(folder: Path) -> list[Trial]:
+    """Purchases of a gift shop: the last 28 days, new items only, then with repeats."""
+    known = f"select distinct item from '{folder}/split28/train.parquet'"
+    rows = _read(
+        f"""select CustomerID::varchar u, StockCode i, epoch(min(InvoiceDate)) ts, min(Description) title
+        from '{folder}/transactions.parquet'
+        where Quantity > 0 and UnitPrice > 0 and CustomerID is not null and StockCode in ({known})
+        and InvoiceDate < '2011-11-12' group by u, InvoiceNo, i order by ts, u, i"""
+    )
+    titles = dict(zip(rows["i"], rows["title"], strict=True))
+    table = ItemTable([Item(item_id=str(i), title=str(titles[i] or "")) for i in sorted(titles)], 1)
+    data = _interactions(rows["u"], rows["i"], rows["ts"].astype(np.float64), table, purchases=True)
+    test = _read(f"select user, item, repeat from '{folder}/split28/test.parquet'")
+    cuts, headline = (20,), ("Recall@20", "NDCG@20")
+    made = []
+    for repeats in (False, True):
+        taken = test["repeat"] <= int(repeats)
+        wanted = {
+            str(u): table.positions(str(i) for i in items)
+            for u, items in _groups(test["user"][taken], test["item"][taken]).items()
+        }
+        name = "LOG28-repeat" if repeats else "LOG28-new"
+        cases = _cases(data, wanted)
+        made.append(
+            Trial(
+                "online-retail", name, data, table, cases, headline, cuts,
+                excludes_seen=not repeats, repeats=repeats,
+            )
+        )  # fmt: skip
+    return made
+
+
+def yoochoose(folder: Path) -> list[Trial]:
+    """Anonymous click sessions: each next click of the following day."""
+    train = _read(f"select SessionId u, ItemId i, Time ts from '{folder}/train.tsv.gz' order by ts")
+    test = _read(f"select SessionId u, ItemId i, Time ts from '{folder}/test.tsv.gz' order by u, ts")
+    table = _bare(train["i"])
+    data = _interactions(train["u"], train["i"], train["ts"].astype(np.float64), table)
+    cases = []
+    for _, rows in _runs(test["u"]):
+        items = np.array([table.position(str(i)) for i in test["i"][rows]], np.int32)
+        times = test["ts"][rows].astype(np.float64)
+        for end in range(1, len(items)):
+            if items[end] >= 0:
+                past = items[:end]
+                nothing = np.zeros(end, np.bool_)
+                ones, zeros = np.ones(end, np.float32), np.zeros(end, np.int32)
+                cases.append(Case(past, times[:end], ones, zeros, nothing, items[end : end + 1]))
+    headline = ("HR@20", "MRR@20")
+    return [Trial("yoochoose-100k", "SESS", data, table, cases, headline, (20,), excludes_seen=False)]
+
+
+READERS: dict[str, Callable[[Path], list[Trial]]] = {
+    "ncf-ml-1m": ml_1m,
+    "ml-latest-small": ml_latest_small,
+    "ml-100k": ml_100k,
+    "online-retail": online_retail,
+    "yoochoose-100k": yoochoose,
+}
+
+
+def _temporal(
+    name: str, users: NDArray[Any], items: NDArray[Any], ts: NDArray[Any], table: ItemTable
+) -> Trial:
+    """Train on the older four fifths of events; test on users known by then, on items new to them."""
+    cut = float(np.quantile(ts, 1 - TEST_SHARE))
+    before = ts < cut
+    data = _interactions(users[before], items[before], ts[before].astype(np.float64), table)
+    wanted: dict[str, Any] = {}
+    seen = _groups(users[before], items[before])
+    for user, later in _groups(users[~before], items[~before]).items():
+        new = np.setdiff1d(later, seen.get(user, []))
+        if user in seen and len(new):
+            wanted[str(user)] = table.positions(str(i) for i in new)
+    headline = ("NDCG@10", "Recall@20")
+    return Trial(name, "TIME", data, table, _cases(data, wanted), headline, (10, 20), excludes_seen=True)
+
+
+def _cases(data: Interactions, wanted: dict[str, Any]) -> list[Case]:
+    """One case per wanted user of `data`, in the order of their ids; users with nothing to find are none."""
+    ordered = by_user(data)
+    code = {user: number for number, user in enumerate(data.user_ids)}
+    where = pasts(data)
+    cases = []
+    for user in sorted(wanted):
+        past = where[code[user]] if user in code else slice(0, 0)
+        if len(wanted[user]):
+            cases.append(
+                Case(
+                    ordered.items[past],
+                    ordered.ts_s[past],
+                    ordered.weights[past],
+                    ordered.sessions[past],
+                    ordered.purchases[past],
+                    relevant=np.unique(wanted[user]).astype(np.int32),
+                )
+            )
+    return cases
+
+
+def _interactions(
+    users: NDArray[Any],
+    items: NDArray[Any],
+    ts_s: NDArray[np.float64],
+    table: ItemTable,
+    *,
+    purchases: bool = False,
+) -> Interactions:
+    """Rows, sorted by time, as history would give them; a session ends at a silence of 30 minutes."""
+    user_ids, codes = np.unique(users, return_inverse=True)
+    distinct, inverse = np.unique(items, return_inverse=True)
+    positions = np.array([table.position(str(i)) for i in distinct], np.int32)[inverse]
+    order = np.argsort(codes, kind="stable")
+    gap = np.diff(ts_s[order], prepend=-np.inf) > SESSION_GAP_S
+    number = np.cumsum(gap | (np.diff(codes[order], prepend=-1) != 0))
+    sessions = np.empty(len(codes), np.int32)
+    sessions[order] = number
+    return Interactions(
+        users=codes.astype(np.int32),
+        items=positions,
+        ts_s=ts_s,
+        weights=np.full(len(codes), 3.0 if purchases else 1.0, np.float32),
+        sessions=sessions,
+        purchases=np.full(len(codes), purchases),
+        user_ids=[str(u) for u in user_ids],
+        item_ids=list(table.ids),
+    )
+
+
+def _movies(ids: NDArray[Any], titles: NDArray[Any], genres: NDArray[Any]) -> ItemTable:
+    return ItemTable(
+        [
+            Item(item_id=str(i), title=str(title), categories=tuple(str(genre).split("|")))
+            for i, title, genre in zip(ids, titles, genres, strict=True)
+        ],
+        1,
+    )
+
+
+def _bare(ids: NDArray[Any]) -> ItemTable:
+    return ItemTable([Item(item_id=str(i)) for i in np.unique(ids)], 1)
+
+
+def _read(query: str) -> dict[str, NDArray[Any]]:
+    with duckdb.connect() as database:
+        columns: dict[str, NDArray[Any]] = database.sql(query).fetchnumpy()
+    return columns
+
+
+def _groups(keys: NDArray[Any], values: NDArray[Any]) -> dict[Any, NDArray[Any]]:
+    order = np.argsort(keys, kind="stable")
+    return {key: values[order[rows]] for key, rows in _runs(keys[order])}
+
+
+def _runs(keys: NDArray[Any]) -> Iterable[tuple[Any, slice]]:
+    """(key, slice) of each run of equal keys."""
+    starts: Sequence[int] = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]).tolist() if len(keys) else []
+    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+        yield keys[start], slice(start, end)

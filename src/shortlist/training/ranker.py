@@ -1,0 +1,162 @@
+"""The second stage: LambdaRank on the first stage's scores, its size chosen on a later slice, as ONNX."""
+
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from scipy import optimize
+
+from shortlist.arrays import FloatArray
+from shortlist.ranking.blend import Blend
+from shortlist.ranking.scorer import Calibration
+from shortlist.training.rows import NEXT, Rows, ndcg
+
+MOST_TREES, PATIENCE = 400, 50
+
+
+class FittedRanker(Struct, frozen=True):
+    """A ranker at rest: ONNX bytes, the columns it was trained on in order, its calibration and size."""
+
+    onnx: bytes
+    feature_names: tuple[str, ...]
+    calibration: Calibration
+    trees: int
+
+
+def parameters(rows: Rows, *, threads: int, seed: int) -> dict[str, Any]:
+    """LightGBM's parameters; fewer rows per leaf only where there are few rows at all."""
+    return {
+        "objective": "lambdarank",
+        "metric": "ndcg",
+        "eval_at": [20],
+        "learning_rate": 0.05,
+        "num_leaves": 31,
+        "min_data_in_leaf": int(np.clip(len(rows.grades) // 500, 20, 100)),
+        "lambdarank_truncation_level": 20,
+        "label_gain": [2**grade - 1 for grade in range(NEXT + 1)],
+        "feature_fraction": 0.7,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "num_threads": threads,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def chosen_size(
+    learn: Rows, later: Rows, names: tuple[str, ...], *, threads: int, seed: int
+) -> tuple[int, FloatArray]:
+    """How many trees serve the later slice best, and the scores there with so many."""
+    import lightgbm
+
+    train = lightgbm.Dataset(
+        learn.features, label=learn.grades, group=learn.groups, feature_name=_plain(names)
+    )
+    check = lightgbm.Dataset(later.features, label=later.grades, group=later.groups, reference=train)
+    booster = lightgbm.train(
+        parameters(learn, threads=threads, seed=seed),
+        train,
+        num_boost_round=MOST_TREES,
+        valid_sets=[check],
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+    trees = int(booster.best_iteration or booster.current_iteration())
+    return trees, np.asarray(booster.predict(later.features, num_iteration=trees), np.float32)
+
+
+def trained(
+    rows: list[Rows], names: tuple[str, ...], trees: int, calibration: Calibration, *, threads: int, seed: int
+) -> FittedRanker:
+    """The ranker of this size on all rows, as ONNX."""
+    import lightgbm
+
+    both = Rows(
+        np.concatenate([r.features for r in rows]),
+        np.concatenate([r.grades for r in rows]),
+        np.concatenate([r.groups for r in rows]),
+        [missed for r in rows for missed in r.missed],
+    )
+    train = lightgbm.Dataset(both.features, label=both.grades, group=both.groups, feature_name=_plain(names))
+    booster = lightgbm.train(parameters(both, threads=threads, seed=seed), train, num_boost_round=trees)
+    return FittedRanker(to_onnx(booster, len(names)), names, calibration, trees)
+
+
+def to_onnx(booster: Any, columns: int) -> bytes:
+    """A LightGBM booster as the bytes of an ONNX model with one input (rows, columns)."""
+    import onnxmltools
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    model = onnxmltools.convert_lightgbm(
+        booster, initial_types=[("features", FloatTensorType([None, columns]))], target_opset=15
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def calibrated(scores: FloatArray, came_true: Any) -> Calibration:
+    """Platt's two numbers: the logistic curve through scores and whether each came true."""
+    if not came_true.any() or came_true.all():
+        return Calibration()
+    y = came_true.astype(float)
+    deviation = float(scores.std()) or 1.0
+    x = (scores - scores.mean()) / deviation
+
+    def loss(at: Any) -> tuple[float, Any]:
+        z = at[0] * x + at[1]
+        p = 1 / (1 + np.exp(-z))
+        value = float(np.mean(np.logaddexp(0, z) - y * z))
+        return value, np.array([np.mean((p - y) * x), np.mean(p - y)])
+
+    start = np.array([1.0, np.log(y.mean() / (1 - y.mean()))])
+    slope, offset = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, None), (None, None)]
+    ).x
+    return Calibration(float(slope / deviation), float(offset - slope * scores.mean() / deviation))
+
+
+def blended(learn: Rows, later: Rows, names: tuple[str, ...]) -> tuple[Blend, float, dict[str, float]]:
+    """The logistic blend of the sources, or the best source alone where it wins on the later slice.
+
+    Returns the blend, its NDCG@20 there, and that of each source alone.
+    """
+    shares = {
+        name.removesuffix(":share"): column for column, name in enumerate(names) if name.endswith(":share")
+    }
+    columns = list(shares.values())
+    weights, bias = _logistic(learn.features[:, columns], learn.grades > 0)
+    blend = Blend(dict(zip(shares, weights, strict=True)), bias)
+    alone = {name: ndcg(later, later.features[:, column]) for name, column in shares.items()}
+    together = later.features[:, columns] @ np.array(weights, np.float32)
+    value = ndcg(later, together)
+    best = max(alone, key=lambda name: alone[name])
+    if alone[best] > value:
+        weights, bias = _logistic(learn.features[:, [shares[best]]], learn.grades > 0)
+        # What is alike for the best source is ordered by popularity rather than by position.
+        return Blend({best: max(weights[0], 1.0), "popular": 0.01}, bias), alone[best], alone
+    return blend, value, alone
+
+
+def _logistic(x: FloatArray, came_true: Any) -> tuple[list[float], float]:
+    """Weights ≥ 0 and bias of a logistic regression."""
+    step = max(1, len(x) // 200_000)
+    x, y = x[::step].astype(float), came_true[::step].astype(float)
+    if not y.any():
+        return [1.0] * x.shape[1], -4.0
+
+    def loss(at: Any) -> tuple[float, Any]:
+        z = x @ at[:-1] + at[-1]
+        error = 1 / (1 + np.exp(-z)) - y
+        value = float(np.mean(np.logaddexp(0, z) - y * z)) + 1e-4 * float(at[:-1] @ at[:-1])
+        return value, np.r_[x.T @ error / len(y) + 2e-4 * at[:-1], error.mean()]
+
+    start = np.r_[np.ones(x.shape[1]), -3.0]
+    bounds = [(0.0, 20.0)] * x.shape[1] + [(None, None)]
+    at = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return [float(w) for w in at[:-1]], float(at[-1])
+
+
+def _plain(names: tuple[str, ...]) -> list[str]:
+    """LightGBM refuses some punctuation in names."""
+    return [name.replace(":", "_") for name in names]
