@@ -1,0 +1,39 @@
+"""`shortlist doctor`: why recommendations are empty or poor, and what to do."""
+
+import asyncio
+import sys
+import time
+
+import click
+
+from shortlist.cli.options import home_option, load_settings
+from shortlist.home import Home
+
+MARKS = {"bad": ("✗", "red"), "poor": ("!", "yellow"), "fine": ("✓", "green")}
+
+
+@click.command()
+@home_option
+def command(home: Home) -> None:
+    """Look at catalog, log, model and settings; say what is wrong, naming the fix. Exit code 1 if it is bad.
+
+    \b
+    Example:
+      shortlist doctor
+    """
+    from shortlist.doctor import diagnose
+    from shortlist.facts import gather
+
+    settings = load_settings(home)
+    if not home.path.is_dir():
+        raise click.ClickException(
+            f"no shop at {home.path}: start with `shortlist demo` or `shortlist import`"
+        )
+    findings = diagnose(asyncio.run(gather(settings, home, now_s=time.time())), settings)
+    for finding in findings:
+        mark, colour = MARKS[finding.level]
+        click.secho(f"{mark} {finding.said}", fg=colour)
+        if finding.fix:
+            click.echo(f"    → {finding.fix}")
+    if any(finding.level == "bad" for finding in findings):
+        sys.exit(1)
