@@ -5,7 +5,7 @@ Opens what the settings name, hands each part what it needs, and closes in rever
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +198,13 @@ def catalog(settings: Settings, home: Home) -> AbstractAsyncContextManager[Catal
 
     home.make()
     return open_sql(settings.catalog.url, home.catalog)
+
+
+async def item_table(settings: Settings, home: Home, order: Sequence[str] = ()) -> ItemTable:
+    """The catalog as a table, for commands that need it once. order: ids that take the first positions."""
+    async with catalog(settings, home) as items:
+        version = await items.version()
+        return ItemTable([item async for item in items.all()], version, order)
 
 
 def registry(settings: Settings, home: Home) -> ModelRegistry:
