@@ -1,0 +1,71 @@
+"""`shortlist demo`: data in, trained, served, a page to click on."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from shortlist.cli.options import load_settings
+from shortlist.home import NAME, Home
+
+
+@click.command()
+@click.option("--home", metavar="DIR", help="Folder with all state. Default: .shortlist, or one per data.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="MovieLens folder or event file. Default: a synthetic shop.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--no-serve", is_flag=True, help="Stop after training.")
+def command(home: str | None, data: Path | None, port: int, no_serve: bool) -> None:
+    """Make a shop (or take DATA), train on its past and serve it. What is there already is kept.
+
+    \b
+    Example:
+      shortlist demo
+      shortlist demo --data ml-latest-small --port 9000
+    """
+    from shortlist.demo.load import load
+    from shortlist.progress import bars
+
+    if data is not None and not data.exists():
+        raise click.ClickException(f"no file or folder {data}")
+    chosen = Home(Path(home)) if home else _home_of(data)
+    with bars() as report:
+        load(load_settings(chosen), chosen, data, report)
+    if not (chosen.models / "serving.json").exists():
+        _run("train", chosen)
+    if home is None and data is not None:
+        click.echo(f"For other commands: export SHORTLIST_HOME={chosen.path}")
+    if not no_serve:
+        _become("serve", chosen, "--port", str(port))
+
+
+def _home_of(data: Path | None) -> Home:
+    """A home of its own for each data set, so that two demos do not mix."""
+    if data is None:
+        return Home(Path.cwd() / NAME)
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", data.resolve().name).strip(".-") or "data"
+    return Home(Path.cwd() / f"{NAME}-{name}")
+
+
+def _words(name: str, home: Home, *more: str) -> list[str]:
+    return [sys.executable, "-m", "shortlist", name, "--home", str(home.path), *more]
+
+
+def _run(name: str, home: Home) -> None:
+    """A command in a process of its own: what training loads and leaves in memory is not served with."""
+    ended = subprocess.run(_words(name, home), check=False)
+    if ended.returncode:
+        sys.exit(ended.returncode)
+
+
+def _become(name: str, home: Home, *more: str) -> None:
+    sys.stdout.flush()
+    words = _words(name, home, *more)
+    os.execv(words[0], words)  # noqa: S606  # our own interpreter and command
