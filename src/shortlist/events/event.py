@@ -70,6 +70,14 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
+def readable(data: bytes) -> Event | None:
+    """The event in a log record, or None where there is none: one bad record must stop no reader."""
+    try:
+        return _decoder.decode(data)
+    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
+        return None
+
+
 def decode(data: bytes) -> Event:
     """The event in a log record. Raises msgspec.DecodeError when the bytes are none."""
     return _decoder.decode(data)

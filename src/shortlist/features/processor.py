@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from shortlist.events.log import EVENTS, EventLog, OffsetGone, RecordCorrupt, Stored
-from shortlist.features.store import FeatureStore, Folded, OffsetMoved, StoreUnavailable
+from shortlist.features.store import FeatureStore, Folded, OffsetMoved
 from shortlist.progress import Report, silent
 
 log = structlog.get_logger()
@@ -16,6 +16,10 @@ OnFolded = Callable[[int, Folded], None]
 
 # How long the loop sleeps in the log before it looks whether it should stop, and after a failure.
 WAIT_S = 0.5
+
+# What a value can bring about. Anything else is a fault of ours or of the engine, which must not cost events:
+# the partition then waits, and is tried again.
+POISON = (ValueError, ArithmeticError, RecursionError)
 
 
 class Processor:
@@ -125,10 +129,8 @@ class Processor:
             log.warning("partition taken over", partition=partition, stored=moved.stored, expected=expect)
             self._offsets[partition] = moved.stored
             return
-        except StoreUnavailable:
-            raise
-        except Exception:
-            # Not the engine: something in this batch. Alone, each record folds or is the culprit.
+        except POISON:
+            # Something in this batch. Alone, each record folds or is the culprit.
             self.failures += 1
             if len(batch) > 1:
                 log.exception("batch does not fold; going one by one", partition=partition, offset=expect)

@@ -75,6 +75,7 @@ class Folded(Struct, frozen=True):
     events: list[Event]
     duplicates: int
     unreadable: int
+    offset: int = 0  # where the step began
     next_offset: int = 0  # up to here the partition is folded now
 
 

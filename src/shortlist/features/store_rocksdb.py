@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from rocksdict import ReadOptions, WriteBatch
 
 from shortlist.database import Database, DatabaseError
-from shortlist.events.event import INTERACTIONS, Event, EventType, decode
+from shortlist.events.event import INTERACTIONS, Event, EventType, readable
 from shortlist.events.log import Stored
 from shortlist.events.partition import partition_of
 from shortlist.features.dedup import Window, identity
@@ -195,8 +195,8 @@ class RocksFeatures(FeatureStore):
             if stored != expect:
                 raise OffsetMoved(partition, expect, stored)
             writes = WriteBatch(raw_mode=True)
-            readable = [(record, event) for record in batch if (event := _event(record.value)) is not None]
-            counted = self._leave_out_repeats(partition, readable, writes)
+            found = [(record, event) for record in batch if (event := readable(record.value)) is not None]
+            counted = self._leave_out_repeats(partition, found, writes)
             self._drop_old_generations(partition, expect, next_offset, writes)
             users: dict[str, _User] = {}
             for record, event in counted:
@@ -216,8 +216,9 @@ class RocksFeatures(FeatureStore):
             self._publish(partition, next_offset, writes)
         return Folded(
             events=[event for _, event in counted],
-            duplicates=len(readable) - len(counted),
-            unreadable=len(batch) - len(readable),
+            duplicates=len(found) - len(counted),
+            unreadable=len(batch) - len(found),
+            offset=expect,
             next_offset=next_offset,
         )
 
@@ -369,14 +370,6 @@ class RocksFeatures(FeatureStore):
         return int(_OFFSET.unpack(marker)[0]), (
             (key[2:].decode("utf-8", "surrogatepass"), _decode_features(value)) for key, value in copies
         )
-
-
-def _event(value: bytes) -> Event | None:
-    """The event in a record, or None where there is none: one bad record must not stop a partition."""
-    try:
-        return decode(value)
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        return None
 
 
 def _key(partition: int, user_id: str) -> bytes:
