@@ -139,8 +139,8 @@ export class Tracker {
   }
 
   /** An id for somebody who has not said who they are, kept in this browser. */
-  static guestId() {
-    const known = storage.get("guest");
+  static guestId({ isNew = false } = {}) {
+    const known = isNew ? null : storage.get("guest");
     if (typeof known === "string" && known) return known;
     const id = `guest-${uuid()}`;
     storage.set("guest", id);

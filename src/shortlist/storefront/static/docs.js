@@ -5,6 +5,7 @@ import { h, icon, ms, show } from "./dom.js";
 
 const VERBS = ["get", "post", "put", "patch", "delete"];
 const MAX_DEPTH = 5;
+const FIRST = ["Slates", "Recommendations", "Events", "Users", "Catalog", "Operations"]; // where the document has no order
 
 let api = null;
 
@@ -245,13 +246,13 @@ tracker.observe(card, { item_id: "sku-2", request_id: slate.request_id, position
 
 function draw() {
   const rows = operations();
-  const order = (api.tags ?? []).map((tag) => tag.name);
+  const order = [...(api.tags ?? []).map((tag) => tag.name), ...FIRST];
   const names = [...new Set([...order, ...rows.map((row) => row.tag)])].filter((name) => rows.some((row) => row.tag === name));
   const said = Object.fromEntries((api.tags ?? []).map((tag) => [tag.name, tag.description]));
   show(document.querySelector("main"),
     h("section", { class: "intro" }, h("h1", {}, api.info?.title ? `${api.info.title} API` : "API"),
       h("p", {}, prose(api.info?.description || "Recommendations in real time: send what people do, ask what to show them.")),
-      h("p", {}, "Errors are problem documents (RFC 9457) that say what to do. Machine-readable: ", h("a", { href: "/docs/openapi.json" }, "openapi.json"), api.info?.version ? ` · version ${api.info.version}` : "", ".")),
+      h("p", {}, "For machines: ", h("a", { href: "/docs/openapi.json" }, "openapi.json"), api.info?.version ? `, version ${api.info.version}` : "", ".")),
     h("div", { class: "first-call" },
       h("div", {}, codeBox("A first call", `TOKEN=$(shortlist token ada)\ncurl -H "Authorization: Bearer $TOKEN" \\\n  '${location.origin}/recommendations?user_id=ada'`)),
       h("div", {}, codeBox("The tracker, on any website", TRACKER))),

@@ -10,7 +10,9 @@ const TIERS = {
   stale: "an earlier slate, while the server catches up",
   popular_category: "popular in the categories you like",
   popular: "what is popular overall",
+  catalog: "from the catalog, as nothing is popular yet",
 };
+const FALLBACKS = new Set(["stale", "popular_category", "popular", "catalog"]);
 
 export function avatar(person) {
   const letters = String(person.name ?? person.user_id).trim().split(/\s+/).map((word) => [...word][0] ?? "");
@@ -50,13 +52,25 @@ export function home(main, shop, { hands, place }) {
   show(main, personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, grid, pager);
 
   function drawPersonas() {
-    const people = [...shop.personas, shop.guest()];
+    const known = [...shop.personas, shop.guest()];
+    const isKnown = known.some((one) => String(one.user_id) === shop.user?.user_id);
+    const people = isKnown || !shop.user ? known : [shop.user, ...known];
     show(personas, ...people.map((one) =>
       h("button", { class: "persona", type: "button", data: { user: one.user_id },
         "aria-pressed": String(String(one.user_id) === shop.user?.user_id), on: { click: () => hands.choose(one) } },
       avatar(one),
-      h("span", {}, h("b", {}, one.name ?? one.user_id), h("small", { title: one.blurb ?? "" }, one.blurb ?? "")))));
+      h("span", {}, h("b", {}, one.name ?? one.user_id), h("small", { title: one.blurb ?? "" }, one.blurb ?? "")))), anybody());
     personas.querySelector('[aria-pressed="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Any user of the data, by id: a shop's own data has no personas. */
+  function anybody() {
+    const input = h("input", { "aria-label": "Shop as the user with this id", placeholder: "Any user id", autocomplete: "off", spellcheck: "false", maxlength: "1024" });
+    return h("form", { class: "persona is-form", data: { anybody: "" }, on: { submit: (event) => {
+      event.preventDefault();
+      const userId = input.value.trim();
+      if (userId) hands.choose(shop.somebody(userId));
+    } } }, input, h("button", { class: "button is-small", type: "submit" }, "Go"));
   }
 
   function drawHead() {
@@ -73,7 +87,7 @@ export function home(main, shop, { hands, place }) {
     }
     subtitle.textContent = parts.join(" · ") || " ";
     tier.hidden = !slate;
-    tier.className = `tag ${["popular", "popular_category", "stale"].includes(slate?.tier) ? "is-amber" : "is-accent"}`;
+    tier.className = `tag ${FALLBACKS.has(slate?.tier) ? "is-amber" : "is-accent"}`;
     tier.dataset.tier = slate?.tier ?? "";
     tier.textContent = TIERS[slate?.tier] ?? slate?.tier ?? "";
   }
@@ -175,7 +189,7 @@ export function explain(problem) {
 
 function modelless() {
   return h("div", { class: "notice is-warm", data: { notice: "no-model" } }, icon("clock"),
-    h("div", {}, h("strong", {}, "No model yet."), " This is what is popular. Run ", h("code", {}, "shortlist train"), " beside the server: the page changes by itself."));
+    h("div", {}, h("strong", {}, "No model yet."), " Until then the shop shows what is popular. Run ", h("code", {}, "shortlist train"), " beside the server: the page changes by itself."));
 }
 
 function nothing(place, slate) {

@@ -7,8 +7,9 @@ import { MovingList } from "./moving.js";
 
 const HIDDEN_FACTS = new Set(["description", "image", "title"]);
 
-/** Draw the page of `itemId` into `main`. Returns a function that lets go of it. */
-export function itemPage(main, shop, { hands, itemId }) {
+/** Draw the page of `itemId` into `main`; `isView`: it was opened by its address, and no click says so. Returns
+ * a function that lets go of the page. */
+export function itemPage(main, shop, { hands, itemId, isView }) {
   const detail = h("article", { class: "detail", data: { detail: itemId } });
   const ranks = h("ol", { class: "ranks", data: { ranks: "" } });
   const list = new MovingList(ranks);
@@ -41,8 +42,10 @@ export function itemPage(main, shop, { hands, itemId }) {
       h("div", {},
         h("p", { class: "eyebrow" }, [...new Set([item.category, ...(item.categories ?? [])])].filter(Boolean).join(" · ") || " "),
         h("h1", { tabindex: "-1" }, title),
-        h("p", { class: "detail-price num" }, price(item), item.brand ? h("small", {}, `by ${item.brand}`) : null,
-          isOut ? h("span", { class: "tag is-danger" }, "out of stock") : item.stock != null && item.stock <= 5 ? h("span", { class: "tag is-amber" }, `only ${item.stock} left`) : null),
+        hasPrice || item.brand || isOut
+          ? h("p", { class: "detail-price num" }, price(item), item.brand ? h("small", {}, `by ${item.brand}`) : null,
+            isOut ? h("span", { class: "tag is-danger" }, "out of stock") : item.stock != null && item.stock <= 5 ? h("span", { class: "tag is-amber" }, `only ${item.stock} left`) : null)
+          : null,
         item.reason ? reasonLine(item) : null,
         h("div", { class: "actions" },
           act("cart", hasPrice ? "Add to cart" : "Save for later", "cart", { isMain: true, said: hasPrice ? "In your cart" : "Saved", disabled: isOut }),
@@ -81,17 +84,20 @@ export function itemPage(main, shop, { hands, itemId }) {
     else show(detail, h("div", { class: "picture bone" }), h("div", {}, h("h1", { tabindex: "-1" }, h("span", { class: "unseen" }, "Loading")), h("p", { class: "bone is-line is-short" }), h("p", { class: "bone is-line" })));
     const [item, near] = await Promise.allSettled([shop.item(itemId), shop.similar(itemId)]);
     if (isGone) return;
-    if (item.status === "fulfilled") drawDetail({ ...known, ...item.value }, { isWhole: true });
-    else if (known) drawDetail(known, { isWhole: true });
-    else drawMissing(item.reason);
-    drawSimilar(near);
+    const isThere = item.status === "fulfilled" || known !== undefined;
+    detail.classList.toggle("is-missing", !isThere);
+    similar.hidden = !isThere;
+    if (!isThere) return drawMissing(item.reason);
+    drawDetail({ ...known, ...item.value }, { isWhole: true });
+    if (isView) shop.act("view", { ...known, ...item.value, request_id: null });
+    isView = false; // trying again is no second view
+    return drawSimilar(near);
   }
 
   function drawMissing(problem) {
     const [name, text] = problem.status === 404 ? ["No such item.", "It may have left the catalog."] : explain(problem);
     show(detail, h("div", { class: "empty" }, icon("alert"), h("h1", { tabindex: "-1" }, name), h("p", {}, text),
       h("button", { class: "button", type: "button", on: { click: load } }, "Try again")));
-    detail.classList.add("is-missing");
   }
 
   function drawSimilar({ status, value, reason }) {

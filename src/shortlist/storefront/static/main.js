@@ -1,7 +1,7 @@
 /** The storefront's start: wires what people do to the tracker and the address to a page. */
 
 import { h } from "./dom.js";
-import { avatar, home, placeUrl } from "./home.js";
+import { avatar, home } from "./home.js";
 import { itemPage } from "./item.js";
 import { Shop } from "./shop.js";
 import { strip } from "./strip.js";
@@ -15,8 +15,11 @@ const scrolls = new Map(); // where a page was left, for coming back
 const hands = {
   choose(who) {
     shop.choose(who);
-    if (location.hash && location.hash !== "#/") location.hash = "#/";
-    else route();
+    goHome();
+  },
+  startOver() {
+    shop.newGuest();
+    goHome();
   },
   open(item) {
     shop.open(item);
@@ -36,6 +39,11 @@ const hands = {
     if (said) toast(said, undo);
   },
 };
+
+function goHome() {
+  if (location.hash && location.hash !== "#/") location.hash = "#/";
+  else route();
+}
 
 function toast(text, action = null) {
   const holder = document.querySelector("[data-toasts]");
@@ -74,9 +82,8 @@ function route({ isFirst = false } = {}) {
   const [, itemId] = /^#\/item\/(.+)$/.exec(hash) ?? [];
   if (itemId !== undefined) {
     const id = decoded(itemId);
-    leave = itemPage(main, shop, { hands, itemId: id });
-    const wasClicked = shop.events[0]?.event.item_id === id && shop.events[0]?.event.type === "click";
-    if (!wasClicked) shop.act("view", { ...shop.items.get(id), item_id: id, request_id: null });
+    const last = shop.events[0]?.event;
+    leave = itemPage(main, shop, { hands, itemId: id, isView: last?.item_id !== id || last.type !== "click" });
     if (!shop.slate) shop.show();
   } else {
     document.title = shop.name;
@@ -115,7 +122,7 @@ shop.addEventListener("slate", (event) => {
 });
 addEventListener("hashchange", () => route());
 
-strip(document.querySelector("[data-strip]"), shop);
+strip(document.querySelector("[data-strip]"), shop, hands);
 await shop.start();
 route({ isFirst: true });
 globalThis.shortlist = { shop }; // for the console, and for tests

@@ -8,6 +8,8 @@ const INTERACTIONS = new Set(["view", "click", "cart", "purchase", "rating", "li
 // slates within 100 ms (p99), so the second look usually has it; the rest is for a busy machine. Seven
 // looks stay far below the 100 requests a minute that a user has.
 const LOOKS_MS = [15, 40, 80, 160, 300, 500, 800];
+const LOOKS_AT_SAME = 3; // a slate that knows of the event and stays as it was is believed then
+const NO_MODEL_S = 10; // between looks for a first model
 const KEPT_EVENTS = 30;
 const KEPT_TIMINGS = 24;
 
@@ -48,13 +50,23 @@ export class Shop extends EventTarget {
     const guest = this.guest();
     const [personas] = await Promise.allSettled([get("/personas")]);
     this.personas = Array.isArray(personas.value?.data) ? personas.value.data.filter((one) => one?.user_id) : [];
-    const known = this.personas.find((one) => String(one.user_id) === this.#remembered());
-    this.#become(known ?? (this.#remembered() === null ? this.personas[0] : null) ?? guest);
+    const last = this.#remembered(); // null: a first visit, "": the guest
+    const known = this.personas.find((one) => String(one.user_id) === last) ?? (last ? this.somebody(last) : null);
+    this.#become(known ?? (last === null ? this.personas[0] : null) ?? guest);
     this.#tell("user");
   }
 
   guest() {
     return { user_id: Tracker.guestId(), name: "Guest", blurb: "Nothing known yet: every click counts.", isGuest: true };
+  }
+
+  somebody(userId) {
+    return this.personas.find((one) => String(one.user_id) === userId) ?? { user_id: userId, name: userId, blurb: "A user of this shop's data." };
+  }
+
+  /** The guest of this browser leaves; the next one is unknown. */
+  newGuest() {
+    this.choose({ ...this.guest(), user_id: Tracker.guestId({ isNew: true }) });
   }
 
   choose(who) {
@@ -133,6 +145,7 @@ export class Shop extends EventTarget {
 
   #accept(slate, { isReaction }) {
     const before = this.slate;
+    clearTimeout(this.#retry);
     const isComparable = before && before.category === slate.category && before.page === slate.page;
     if (isReaction && isComparable) this.marks = compare(before.recommendations, slate.recommendations);
     else if (!isComparable) this.marks = new Map();
@@ -144,6 +157,7 @@ export class Shop extends EventTarget {
     }
     this.timings = [...this.timings, slate].slice(-KEPT_TIMINGS);
     this.#expected = Math.max(this.#expected, slate.features?.interaction_count ?? 0);
+    if (!slate.model?.version) this.#retry = setTimeout(() => this.show(), NO_MODEL_S * 1000);
     this.#tell("slate", { isReaction });
   }
 
@@ -196,13 +210,14 @@ export class Shop extends EventTarget {
     const isCurrent = () => reaction === this.#reaction && round === this.#round;
     const before = this.slate;
     let slate = null;
+    let looks = 0;
     try {
       for (const wait of LOOKS_MS) {
         await sleep(wait);
         if (!isCurrent()) return;
         slate = await this.#ask();
         if (!isCurrent()) return;
-        if (this.#knows(slate, before, event) && !isEqual(before, slate)) break;
+        if (this.#knows(slate, before, event) && (!isEqual(before, slate) || ++looks === LOOKS_AT_SAME)) break;
       }
     } catch (problem) {
       if (isCurrent()) this.#fail(problem);

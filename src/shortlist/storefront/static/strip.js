@@ -8,7 +8,7 @@ const STATES = { queued: "waiting", sent: "accepted", refused: "refused", droppe
 const OPEN_KEY = "shortlist.strip";
 
 /** Draw the strip into `aside` and keep it current. */
-export function strip(aside, shop) {
+export function strip(aside, shop, { startOver }) {
   const summary = h("span", { class: "strip-summary" });
   const body = h("div", { class: "strip-body", id: "strip-body" });
   const chevron = icon("up");
@@ -95,7 +95,10 @@ export function strip(aside, shop) {
         : h("p", { class: "fineprint" }, "No items yet."),
       h("div", { class: "counts" }, h("span", { class: "tag is-accent num" }, `${known.interaction_count ?? 0} interaction${known.interaction_count === 1 ? "" : "s"}`),
         counts.map(([name, count]) => h("span", { class: "tag num" }, `${name} ${count}`))),
-      bars.length ? h("ul", { class: "bars", "aria-label": "Affinity by category" }, bars) : null);
+      bars.length ? h("ul", { class: "bars", "aria-label": "Affinity by category" }, bars) : null,
+      shop.user?.isGuest && known.interaction_count
+        ? h("button", { class: "button is-small start-over", type: "button", data: { act: "start-over" }, on: { click: startOver } }, icon("undo"), "Start over as a new guest")
+        : null);
   }
 
   function drawWhy() {
