@@ -14,9 +14,10 @@ from shortlist.serving.slate import Ask
 ITEMS = [item.item_id for item in catalog()]
 USERS = ("u1", "u2", "u3")
 
-item_ids = st.sampled_from(ITEMS[:16] + ITEMS[-4:])
 users = st.sampled_from(USERS)
-TYPES = ("view", "purchase", "cancel", "dislike", "like")
+# An item by its id, or by its place in what the user was shown last: a cache would serve that again.
+item_ids = st.sampled_from(ITEMS[:16] + ITEMS[-4:]) | st.integers(0, 5)
+TYPES = ("purchase", "dislike", "view", "cancel", "like")
 CHANGES = ({"hidden": True}, {"hidden": False}, {"stock": 0}, {"stock": 5}, {"deleted": True}, {"price": 9.0})
 steps = st.lists(
     st.one_of(
@@ -43,12 +44,12 @@ steps = st.lists(
         st.tuples(st.just("ask"), users, st.sampled_from([1, 10, 40]), st.sampled_from([1, 2])),
         st.tuples(st.just("category"), users, st.sampled_from(["Kettles", "Toys"])),
         st.tuples(st.just("similar"), users, item_ids),
-        st.tuples(st.just("instant"), users),
         st.tuples(st.just("later"), st.sampled_from([1_000, 3_700_000, 90_000_000])),
         st.tuples(st.just("swap"), st.sampled_from(["1", "2", ""])),
         st.tuples(st.just("break"), st.booleans()),
         st.tuples(st.just("breathe")),
     ),
+    min_size=4,
     max_size=25,
 )
 
@@ -104,6 +105,11 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
     truth = Truth()
     broken: Any = object()  # no scorer at all: whatever is asked of it raises, and a fallback answers
     with shop.serving(model=MODELS["1"]) as serving:
+        shown: dict[str, list[str]] = {}
+
+        def named(item: str | int, user: str) -> str:
+            last = shown.get(user) or ITEMS
+            return item if isinstance(item, str) else last[item % len(last)]
 
         def check(user: str, slate: list[str], limit: int, page: int = 1, category: str = "") -> None:
             forbidden = truth.forbidden(user)
@@ -113,16 +119,31 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
             if category:
                 left = [i for i in left if i[0] == category[0].lower()]
             assert len(slate) == max(0, min(limit, len(left) - limit * (page - 1)))
+            shown[user] = slate
 
+        async def look(user: str) -> None:
+            """Whatever moved: the ready body, if there is one, then a slate, then the body it left."""
+            for _ in range(2):
+                body = serving.instant(user)
+                if body is not None:
+                    check(user, ids(body), 10)
+                check(user, ids(await serving.recommend(Ask(user_id=user))), 10)
+
+        for user in USERS:
+            await look(user)
         for step in plan:
             match step:
-                case "fold", user, type_, item_id:
+                case "fold", user, type_, item:
+                    item_id = named(item, user)
                     truth.fold(user, type_, item_id)
                     shop.fold(user, type_, item_id)
-                case "change", item_id, changes:
+                    await look(user)
+                case "change", item, changes:
+                    item_id = named(item, USERS[0])
                     if item_id in truth.items or "deleted" not in changes:
                         truth.change(item_id, changes)
                         shop.change(item_id, **changes)
+                    await look(USERS[0])
                 case "ask", user, limit, page:
                     slate = await serving.recommend(Ask(user_id=user, limit=limit, page=page))
                     check(user, ids(slate), limit, page)
@@ -130,13 +151,10 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                     slate = await serving.recommend(Ask(user_id=user, category=category))
                     if "deleted" not in str(plan):  # what comes back after deletion has no category
                         check(user, ids(slate), 10, category=category)
-                case "similar", user, item_id:
+                case "similar", user, item:
+                    item_id = named(item, user)
                     found = await serving.similar(item_id, 10, user)
                     assert not (truth.forbidden(user) | {item_id}) & {item for item, _ in found.items}
-                case "instant", user:
-                    body = serving.instant(user)
-                    if body is not None:
-                        check(user, ids(body), 10)
                 case "later", ms:
                     shop.now += ms
                 case "swap", version:
