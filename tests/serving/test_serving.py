@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import pytest
@@ -56,6 +56,9 @@ class Trends:
 
     def top(self, category: str | None, n: int) -> Sequence[str]:
         return self.item_ids[:n] if category is None else ()
+
+    def weights(self) -> Mapping[str, float]:
+        return dict.fromkeys(self.item_ids, 1.0)
 
 
 async def until(is_so: Callable[[], bool]) -> None:

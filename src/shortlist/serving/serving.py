@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from shortlist.candidates.trending import Trends
 from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
 from shortlist.errors import ShortlistError
@@ -45,7 +46,7 @@ from shortlist.serving.slate import (
     items_json,
     slate_items,
 )
-from shortlist.serving.snapshot import Snapshot, Trends, snapshot
+from shortlist.serving.snapshot import Snapshot, snapshot
 from shortlist.serving.workers import Workers
 from shortlist.settings import Settings
 

@@ -1,15 +1,16 @@
 """Everything a slate is computed from that changes as a whole: one model, its table of items, its chain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from shortlist.arrays import FloatArray, IntArray
+from shortlist.arrays import IntArray
 from shortlist.candidates.popular import Popular
-from shortlist.candidates.source import Candidates, CandidateSource, Query
+from shortlist.candidates.source import CandidateSource
+from shortlist.candidates.trending import Trending, Trends
 from shortlist.catalog.table import ItemTable
 from shortlist.models.model import Model
 from shortlist.ranking.chain import Chain
@@ -19,53 +20,6 @@ FALLBACK = 300  # items of a popular list: a slate of the largest size, with two
 LISTS = 1_000  # categories whose popular lists are kept
 
 NOTHING: IntArray = np.empty(0, np.int32)
-
-
-class Trends(Protocol):
-    """What trends now, by id (see `candidates.trending`)."""
-
-    def top(self, category: str | None, n: int) -> Sequence[str]:
-        """Ids of the `n` items that trend most, overall or within a category."""
-        ...
-
-
-class TrendingNow(CandidateSource):
-    """The live trending lists as a candidate source of one snapshot: ids become positions of its table."""
-
-    name = "trending"
-
-    def __init__(self, trends: Trends, table: ItemTable, limit: int) -> None:
-        self.trends, self.table, self.limit = trends, table, limit
-
-    def candidates(self, query: Query, limit: int) -> Candidates:
-        """The overall list and those of the user's last category, each with falling scores."""
-        positions = self.positions(query, limit)
-        return Candidates(positions, _falling(len(positions)))
-
-    def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """As in `candidates`, 0 for what does not trend."""
-        trending = self.positions(query, self.limit)
-        scores = np.zeros(len(positions), np.float32)
-        if len(trending):
-            order = np.argsort(trending)
-            at = np.minimum(np.searchsorted(trending[order], positions), len(trending) - 1)
-            hit = trending[order][at] == positions
-            scores[hit] = _falling(len(trending))[order[at[hit]]]
-        return scores
-
-    def positions(self, query: Query, limit: int) -> IntArray:
-        """What trends for this query, made once per request."""
-        known: IntArray | None = query.memo.get("trending")
-        if known is None:
-            ids = list(self.trends.top(None, limit))
-            category = query.category
-            if category < 0 and len(query.items):
-                category = int(self.table.category[query.items[-1]])
-            if category >= 0:
-                ids += self.trends.top(self.table.categories[category], limit)
-            known = self.table.positions(dict.fromkeys(ids))
-            query.memo["trending"] = known
-        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +72,7 @@ def snapshot(
     if model is not None:
         sources: list[CandidateSource] = list(model.sources.values())
         if trends is not None and settings.trending > 0:
-            sources.append(TrendingNow(trends, table, settings.trending))
+            sources.append(Trending(trends, table))
         chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool)
     return Snapshot(table, model, chain, trends)
 
@@ -127,7 +81,3 @@ def limits(settings: CandidateSettings) -> Mapping[str, int]:
     """Candidates by source name."""
     values: dict[str, Any] = msgspec.structs.asdict(settings)
     return {name: int(value) for name, value in values.items() if name not in ("deadline_ms", "pool")}
-
-
-def _falling(n: int) -> FloatArray:
-    return (1.0 / np.arange(1, n + 1)).astype(np.float32)
