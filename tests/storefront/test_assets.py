@@ -51,4 +51,4 @@ def test_an_etag_says_whether_a_client_has_the_file() -> None:
 def test_the_plain_script_is_the_module_without_exports() -> None:
     assert b"\nexport " in assets()["/client.js"].body
     assert b"\nexport " not in assets()["/client.classic.js"].body
-    assert assets()["/client.js"].headers["access-control-allow-origin"] == "*"
+    assert assets()["/client.js"].headers["cross-origin-resource-policy"] == "cross-origin"

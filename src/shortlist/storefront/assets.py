@@ -53,7 +53,8 @@ def assets(shop: str = "Shortlist") -> dict[str, Asset]:
     """Every file of the storefront by URL path; `shop` is the name in the header and the title.
 
     `/static/…` are the pages' parts. `/client.js` is an ES module, `/client.classic.js` the same source
-    for a plain `<script>`; both may be loaded from other sites.
+    for a plain `<script>`; both may be loaded from other sites (the module from those in server.cors_origins,
+    to which the gateway adds the CORS headers: the same that may call the API).
     """
     found = {}
     for path in sorted(STATIC.iterdir()):
@@ -95,6 +96,5 @@ def _asset(body: bytes, content_type: str, *, is_public: bool) -> Asset:
     if content_type.startswith("text/html"):
         headers["content-security-policy"] = CONTENT_SECURITY_POLICY
     if is_public:
-        headers["access-control-allow-origin"] = "*"
         headers["cross-origin-resource-policy"] = "cross-origin"
     return Asset(content_type=content_type, body=body, etag=etag, headers=headers)

@@ -7,6 +7,7 @@
  *   tracker.click("sku-2", { request_id: slate.request_id, position: 3 });  // an item of a slate was clicked
  *   tracker.observe(card, { item_id: "sku-2", request_id: slate.request_id, position: 3 });  // was it seen?
  *
+ * The recommender lets other sites in by its setting server.cors_origins.
  * Without modules: <script src="https://recommender.example/client.classic.js"></script>, then
  * `new Shortlist.Tracker({ … })`.
  *

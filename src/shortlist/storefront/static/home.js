@@ -10,9 +10,10 @@ const TIERS = {
   stale: "an earlier slate, while the server catches up",
   popular_category: "popular in the categories you like",
   popular: "what is popular overall",
+  trending: "what is trending right now",
   catalog: "from the catalog, as nothing is popular yet",
 };
-const FALLBACKS = new Set(["stale", "popular_category", "popular", "catalog"]);
+const FALLBACKS = new Set(["stale", "popular_category", "popular", "trending", "catalog"]);
 
 export function avatar(person) {
   const letters = String(person.name ?? person.user_id).trim().split(/\s+/).map((word) => [...word][0] ?? "");

@@ -105,7 +105,7 @@ export function strip(aside, shop, { startOver }) {
     const rows = shop.slate?.recommendations ?? [];
     show(boxes.why, h("h3", {}, "Who proposed what"), rows.length
       ? h("ol", { class: "why" }, rows.map((item, index) =>
-        h("li", {}, h("span", { class: "rank num" }, String((item.position ?? index) + 1)), h("span", { title: item.reason }, titleOf(item)), h("small", { class: "num" }, item.score == null ? "" : Number(item.score).toFixed(3)),
+        h("li", {}, h("span", { class: "rank num" }, String((item.position ?? index) + 1)), h("span", { title: item.reason }, titleOf(item)), h("small", { class: "num" }, !item.score ? "" : Number(item.score).toFixed(3)),
           h("div", { class: "tags" }, (item.sources ?? []).map((name) => h("span", { class: "tag" }, name.replaceAll("_", " ")))))))
       : h("p", { class: "fineprint" }, "Nothing yet."));
   }
