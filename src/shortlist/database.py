@@ -21,7 +21,6 @@ from rocksdict import (
 )
 
 from shortlist.errors import ShortlistError
-from shortlist.events.log import LogOwned
 from shortlist.home import Home
 
 # Log: "log" and "meta". Features: "features" (one state per user), "past" (older parts of histories),
@@ -34,6 +33,10 @@ _MB = 1 << 20
 
 class DatabaseError(ShortlistError):
     """The embedded database cannot be opened, or refused a write."""
+
+
+class DatabaseOwned(DatabaseError):
+    """Another process has the database open for writing; the message names it."""
 
 
 class DatabaseMissing(DatabaseError):
@@ -97,14 +100,14 @@ class Database:
 def open_database(home: Home) -> Database:
     """Open the home's database as its one owner, making it where there is none.
 
-    Raises LogOwned naming the owner when another process has it, DatabaseError when it is damaged."""
+    Raises DatabaseOwned naming the owner when another process has it, DatabaseError when it is damaged."""
     home.make()
     families = _families()
     try:
         db = Rdict(str(home.database), _options(), column_families=families)
     except Exception as error:
         if "lock" in str(error).lower():
-            raise LogOwned(f"{home.database} is in use by {_owner(home)}") from None
+            raise DatabaseOwned(f"{home.database} is in use by {_owner(home)}") from None
         raise DatabaseError(
             f"{home.database} does not open: {error}; restore the home from a copy, nothing was changed"
         ) from error

@@ -21,7 +21,7 @@ class LogUnavailable(EventLogError):
 
 
 class LogOwned(EventLogError):
-    """Another process owns this log for writing."""
+    """This log is open for reading; only its owner appends, commits and truncates."""
 
 
 class RecordCorrupt(EventLogError):

@@ -76,7 +76,10 @@ _decode_features = msgspec.msgpack.Decoder(Features).decode
 
 
 class RocksFeatures(FeatureStore):
-    """Shares the database, and so its write-ahead log, with the event log."""
+    """Shares the database, and so its write-ahead log, with the event log.
+
+    In a reader's process features and offsets stand still together until `Database.catch_up`, which the
+    log's `ends`, `begins` and `wait` call."""
 
     def __init__(self, database: Database, view: FeatureView, *, partitions: int, dedup_window: int) -> None:
         """partitions: of the topic that is folded. dedup_window: for a store made now; one that exists keeps
@@ -119,13 +122,12 @@ class RocksFeatures(FeatureStore):
 
     def offset(self, partition: int) -> int:
         """See the port."""
-        if self._database.is_reader:
-            self._database.catch_up()
-        elif (known := self._offsets[partition]) is not None:
+        if (known := self._offsets[partition]) is not None:
             return known
         stored = self._answer(lambda: self._meta.get(_offset_key(partition)))
         offset = int(_OFFSET.unpack(stored)[0]) if stored else 0
-        self._offsets[partition] = offset
+        if not self._database.is_reader:
+            self._offsets[partition] = offset
         return offset
 
     def users(self, partition: int) -> Iterator[tuple[str, Features]]:
