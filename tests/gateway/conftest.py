@@ -218,7 +218,7 @@ class Running:
         self.slates, self.collector, self.features = Slates(), Collector(), FewFeatures()
         self.catalog = Items(ITEMS)
         self.keys = open_keys(home, settings)
-        secret = self.keys.current().hs256
+        secret = self.keys.keys.hs256
         assert secret is not None
         self.secret = secret
         self.shop = replace(

@@ -7,7 +7,6 @@ cannot answer so, for any reason, goes the long way, where every refusal gets it
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -19,7 +18,6 @@ from litestar.types import ControllerRouterHandler
 
 from shortlist.errors import ShortlistError
 from shortlist.gateway import border
-from shortlist.gateway.auth import Caller, TokenRefused
 from shortlist.gateway.events import event_routes
 from shortlist.gateway.gate import Gate
 from shortlist.gateway.items import item_routes
@@ -79,7 +77,8 @@ class Gateway:
         routes: list[ControllerRouterHandler],
     ) -> None:
         self.gate, self.health = gate, health
-        self._instant, self._authority = shop.serving.instant, shop.authority
+        self._instant, self._known = shop.serving.instant, shop.authority.known
+        self._are_services_exempt = gate.are_services_exempt
         self._take, self._limit = shop.limiter.take_at_once, gate.slates
         self._max_body = settings.server.max_body_bytes
         self._cors = border.Cors(settings.server.cors_origins)
@@ -120,14 +119,14 @@ class Gateway:
         if self._cors.is_on and b"origin" in headers:
             return None
         given = headers.get(b"x-request-id")
-        try:
-            caller = self._authority.caller(headers.get(b"authorization"))
-        except TokenRefused:
-            return None
+        caller = self._known(headers.get(b"authorization"))
+        if caller is None:
+            return None  # a token never seen before, or none that holds
         user_id = query[1].decode("ascii")
-        if not caller.is_service and caller.subject != user_id:
-            return None
-        if not self._is_admitted(caller):
+        if not caller.is_service:
+            if caller.subject != user_id or self._take(self._limit, user_id, started) != 0.0:
+                return None
+        elif not self._are_services_exempt and self._take(self._limit, caller.subject, started) != 0.0:
             return None
         # Counted already, should the slate not be at hand.
         scope["shortlist.caller"] = caller
@@ -135,11 +134,6 @@ class Gateway:
         if body is not None:
             telemetry.HIT.observe(perf_counter() - started)
         return body
-
-    def _is_admitted(self, caller: Caller) -> bool:
-        if caller.is_service and self.gate.are_services_exempt:
-            return True
-        return self._take(self._limit, caller.subject, time.monotonic()) == 0.0
 
     async def _long_way(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])

@@ -4,8 +4,6 @@ import json
 import os
 import secrets
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ log = structlog.get_logger()
 
 MIN_SECRET_BYTES = 32  # as long as the hash, RFC 7518 section 3.2
 MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
-LOOK_AGAIN_S = 1.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -37,30 +34,20 @@ class Keys(Struct, frozen=True):
 class KeyFiles:
     """Keys from files, read again when the JWKS file changes. A broken new file leaves the old keys."""
 
-    def __init__(
-        self, secret: bytes | None, jwks: Path | None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """clock: seconds, decides when to look at the file again. Raises SettingsError."""
-        self._jwks, self._clock, self._looked = jwks, clock, clock()
+    def __init__(self, secret: bytes | None, jwks: Path | None) -> None:
+        """Raises SettingsError."""
+        self._jwks = jwks
         self._stamp = _stamp(jwks) if jwks else None
         self.keys = Keys(hs256=secret, rs256=read_jwks(jwks) if jwks else {})
         self.generation = 0
 
-    def current(self) -> Keys:
-        """The keys that hold now; `generation` has moved when they changed."""
-        now = self._clock()
-        if self._jwks is not None and now - self._looked >= LOOK_AGAIN_S:
-            self._looked = now
-            self._look_again(self._jwks)
-        return self.keys
-
-    def _look_again(self, jwks: Path) -> None:
-        stamp = _stamp(jwks)
-        if stamp == self._stamp:
+    def look_again(self) -> None:
+        """Read the JWKS file again if it changed; `generation` moves when keys did."""
+        if self._jwks is None or (stamp := _stamp(self._jwks)) == self._stamp:
             return
         self._stamp = stamp
         try:
-            self.keys = Keys(hs256=self.keys.hs256, rs256=read_jwks(jwks))
+            self.keys = Keys(hs256=self.keys.hs256, rs256=read_jwks(self._jwks))
         except SettingsError as error:
             log.error("jwks file unreadable, the keys before it go on", why=str(error))
             return

@@ -6,14 +6,14 @@ from shortlist.gateway.limits import Limit, RateLimiter
 class MemoryRateLimiter(RateLimiter):
     """GCRA: a caller's theoretical arrival time moves on by one interval per request.
 
-    Bounded: above `max_keys` callers those whose time has passed are dropped (they have their full burst
-    anyway), then the oldest. Not shared between processes. For one thread.
+    Bounded: above `max_keys` callers of one limit those whose time has passed are dropped (they have their
+    full burst anyway), then the oldest. Not shared between processes. For one thread.
     Source: ITU-T I.371, the generic cell rate algorithm, virtual scheduling.
     """
 
     def __init__(self, max_keys: int = 200_000) -> None:
         self.max_keys = max_keys
-        self.arrivals: dict[tuple[str, str], float] = {}
+        self.arrivals: dict[str, dict[str, float]] = {}  # by limit, then by caller
 
     async def take(self, limit: Limit, key: str, now_s: float) -> float:
         """See the port; never waits."""
@@ -21,23 +21,22 @@ class MemoryRateLimiter(RateLimiter):
 
     def take_at_once(self, limit: Limit, key: str, now_s: float) -> float:
         """See the port."""
-        name = (limit.name, key)
-        arrival = self.arrivals.get(name, now_s)
-        if arrival < now_s:
-            arrival = now_s
+        arrivals = self.arrivals.get(limit.name)
+        if arrivals is None:
+            arrivals = self.arrivals[limit.name] = {}
+        known = arrivals.get(key)
+        arrival = now_s if known is None or known < now_s else known
         # A burst of per_min requests fills a minute: the last one's arrival lies just within 60 s from now.
         after = arrival + 60.0 / limit.per_min
         wait = after - now_s - 60.0
         if wait > 1e-9:  # rounding of the sum above, not a request too many
             return wait
-        if name not in self.arrivals and len(self.arrivals) >= self.max_keys:
-            self._make_room(now_s)
-        self.arrivals[name] = after
+        if known is None and len(arrivals) >= self.max_keys:
+            arrivals = self.arrivals[limit.name] = self._with_room(arrivals, now_s)
+        arrivals[key] = after
         return 0.0
 
-    def _make_room(self, now_s: float) -> None:
-        self.arrivals = {name: arrival for name, arrival in self.arrivals.items() if arrival > now_s}
-        # Room for a tenth at once, so that a flood of callers does not pay for this walk each time.
-        excess = len(self.arrivals) - self.max_keys * 9 // 10
-        for name in list(self.arrivals)[: max(excess, 0)]:
-            del self.arrivals[name]
+    def _with_room(self, arrivals: dict[str, float], now_s: float) -> dict[str, float]:
+        """A tenth of the room free, so that a flood of callers does not pay for this walk each time."""
+        kept = [(key, arrival) for key, arrival in arrivals.items() if arrival > now_s]
+        return dict(kept[-(self.max_keys * 9 // 10) :])

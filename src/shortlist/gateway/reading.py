@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar import Request
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import Meta, Struct
 
 from shortlist.errors import ShortlistError
@@ -19,7 +20,7 @@ from shortlist.events.event import MAX_ID_BYTES
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=Struct)
-Given = Annotated[T, Dependency(skip_validation=True)]  # read by one of the readers below
+Given = NamedDependency[SkipValidation[T]]  # read, and checked, by one of the readers below
 
 AnyId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int | float
 
