@@ -204,6 +204,23 @@ def test_what_is_below_the_fold_or_shown_by_a_third_is_not_seen(page: Browser, t
     assert [event["item_id"] for event in toy.of("impression")] == ["near"]
 
 
+def test_elements_that_left_the_page_are_let_go(page: Browser) -> None:
+    track(
+        page,
+        "window.kept = [];",
+        "for (let n = 0; n < 300; n++) {",
+        "  const box = document.createElement('div'); document.body.append(box);",
+        "  tracker.observe(box, { item_id: n }); box.remove(); kept.push(new WeakRef(box)); }",
+        "const shown = document.createElement('div'); document.body.append(shown);",
+        "shown.style.height = '50px'; tracker.observe(shown, { item_id: 'shown' });",
+        intervalMs=LONG_MS,
+        visibleMs=20,
+    )
+    page.wait_for("said.length > 0")
+    page.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+    page.wait_for("kept.filter((box) => box.deref()).length < 10")
+
+
 def test_it_never_throws_into_the_page(blank: Browser) -> None:
     returned = blank.js(
         "const tracker = new Tracker({ userId: 'ada', token: () => { throw new Error('no'); },"

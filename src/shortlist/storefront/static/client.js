@@ -36,6 +36,7 @@ const MAX_EVENTS = 100; // in one request, when a queue has built up
 const MAX_BYTES = 28_000; // two requests at a time stay under the 64 KiB that keepalive allows
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
+const MANY_WATCHED = 200;
 const MAX_SEEN = 5_000;
 
 const encoder = new TextEncoder();
@@ -461,6 +462,10 @@ export class Tracker {
       watch.isVisible = isIntersecting && (intersectionRatio >= share || fills >= share);
       this.#judge(target, watch);
     }
+    // Pages redraw and forget: what has left the document is ours to let go. (Not in observe: there an
+    // element may be about to be attached.)
+    if (this.#watched.size < MANY_WATCHED) return;
+    for (const element of [...this.#watched.keys()]) if (!element.isConnected) this.unobserve(element);
   }
 
   #judge(element, watch) {

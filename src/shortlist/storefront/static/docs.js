@@ -7,6 +7,13 @@ const VERBS = ["get", "post", "put", "patch", "delete"];
 const MAX_DEPTH = 5;
 const FIRST = ["Slates", "Recommendations", "Events", "Users", "Catalog", "Operations"]; // where the document has no order
 
+// Texts that say more than "string", by the names that the API gives them everywhere.
+const EXAMPLES = {
+  user_id: "ada", item_id: "42", type: "click", currency: "EUR", title: "Ridge Tent", brand: "Halden", category: "Outdoor",
+  tier: "fresh", reason: "Because you viewed Trail Runner", reason_code: "viewed", sources: "transitions", request_id: "5f1c…",
+  version: "2026-11-24.1", slug: "rate-limited", name: "42", history: "41", items: "42", image: "/images/42.svg",
+};
+
 let api = null;
 
 // -- schemas -------------------------------------------------------------------------------------------
@@ -49,7 +56,7 @@ function example(schema, name = "", depth = 0) {
   if (found.oneOf) return example(found.oneOf[0], name, depth);
   const type = [found.type].flat().find((one) => one && one !== "null") ?? (found.properties ? "object" : "string");
   if (depth > MAX_DEPTH) return type === "array" ? [] : type === "object" ? {} : null;
-  if (type === "array") return [example(found.items ?? {}, name, depth + 1)];
+  if (type === "array") return [example(found.items ?? {}, name, depth + 1)]; // its items by the list's name
   if (type === "object") {
     const required = new Set(found.required ?? []);
     const all = Object.entries(found.properties ?? {});
@@ -59,7 +66,7 @@ function example(schema, name = "", depth = 0) {
   if (type === "integer") return /ts$|_ms$/.test(name) ? Date.now() : (found.minimum ?? 1);
   if (type === "number") return 1.5;
   if (type === "boolean") return true;
-  return { user_id: "ada", item_id: "42", type: "click", currency: "EUR", title: "A title" }[name] ?? "string";
+  return EXAMPLES[name] ?? "string";
 }
 
 function bodyOf(operation) {
@@ -125,7 +132,8 @@ function fill(path, values) {
     rest.delete(name);
     return encodeURIComponent(value?.text ?? "");
   });
-  const query = new URLSearchParams([...rest].filter(([, value]) => value.in === "query").map(([name, value]) => [name, value.text]));
+  const given = [...rest].filter(([, value]) => value.in === "query");
+  const query = new URLSearchParams(given.flatMap(([name, { text, isMany }]) => (isMany ? text.split(",") : [text]).map((one) => [name, one.trim()])));
   return query.size ? `${filled}?${query}` : filled;
 }
 
@@ -167,7 +175,7 @@ function operationBox({ path, verb, operation, id, shared }) {
           h("li", {}, h("b", { class: status < 300 ? "is-get" : status < 400 ? "is-post" : "is-delete" }, status), h("span", {}, prose(resolve(response).description)))))] : null),
       h("div", {},
         codeBox("curl", curl(verb, location.origin + fill(path, sample), { isSecured, body })),
-        answer !== null && Object.keys(Object(answer)).length ? codeBox("Answer", JSON.stringify(answer, null, 2), { isJson: true }) : null,
+        answer !== null && Object.keys(Object(answer)).length ? codeBox("Answer, by its shape", JSON.stringify(answer, null, 2), { isJson: true }) : null,
         tryBox({ path, verb, parameters, body, isSecured }))));
 }
 
@@ -191,7 +199,7 @@ function tryBox({ path, verb, parameters, body, isSecured }) {
   async function run(event) {
     event.preventDefault();
     show(output, "…");
-    const url = fill(path, Object.fromEntries(inputs.map(({ one, input }) => [one.name, { in: one.in, text: input.value }])));
+    const url = fill(path, Object.fromEntries(inputs.map(({ one, input }) => [one.name, { in: one.in, text: input.value, isMany: [solid(one.schema ?? {}).type].flat().includes("array") }])));
     try {
       const headers = {};
       if (isSecured) headers.authorization = `Bearer ${await token(user.value)}`;
