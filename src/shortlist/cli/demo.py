@@ -1,5 +1,6 @@
 """`shortlist demo`: data in, trained, served, a page to click on."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -30,14 +31,22 @@ def command(home: str | None, data: Path | None, port: int, no_serve: bool) -> N
       shortlist demo
       shortlist demo --data ml-latest-small --port 9000
     """
+    from shortlist.cli.import_ import bring, past
     from shortlist.demo.load import load
     from shortlist.progress import bars
 
     if data is not None and not data.exists():
         raise click.ClickException(f"no file or folder {data}")
     chosen = Home(Path(home)) if home else _home_of(data)
+    settings = load_settings(chosen)
     with bars() as report:
-        load(load_settings(chosen), chosen, data, report)
+        load(
+            chosen,
+            data,
+            report,
+            bring=lambda request: asyncio.run(bring(settings, chosen, request, report)),
+            past=lambda: past(settings, chosen),
+        )
     if not (chosen.models / "serving.json").exists():
         _run("train", chosen)
     if home is None and data is not None:

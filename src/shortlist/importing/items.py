@@ -99,9 +99,16 @@ def item_of(row: dict[str, Any]) -> Item:
     if "added_ms" in values:
         values["added_ms"] = int(_number("added_ms", values["added_ms"]))
     if "attributes" in values:
-        pairs = msgspec.json.decode(values["attributes"])
-        values["attributes"] = {name: value for name, value in pairs.items() if value is not None}
+        values["attributes"] = _attributes(msgspec.json.decode(values["attributes"]))
     return msgspec.convert(values, Item)
+
+
+def _attributes(rest: dict[str, str | None]) -> dict[str, Any]:
+    """Columns that mean nothing to us; one named `attributes` that holds an object is that object."""
+    found: dict[str, Any] = {name: value for name, value in rest.items() if value is not None}
+    if found.get("attributes", "").startswith("{"):
+        found |= msgspec.json.decode(found.pop("attributes"))
+    return found
 
 
 def categories_of(text: str) -> tuple[str, ...]:
