@@ -38,12 +38,12 @@ def read_columns(path: Path, wanted: Mapping[str, Sequence[str]]) -> list[list[s
         texts = [layout.text(column) for column in chosen]
         whole = " AND ".join(f"{text} IS NOT NULL" for text in texts)
         try:
-            table = connection.execute(
+            rows = connection.execute(
                 f"SELECT {', '.join(texts)} FROM {layout.read(staged)} WHERE {whole} ORDER BY row"
-            ).to_arrow_table()
+            ).fetchall()
         except duckdb.Error as error:
             raise Unreadable(f"{path}: {str(error).splitlines()[0]}") from None
-    return [column.to_pylist() for column in table.columns]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in chosen]
 
 
 def _chosen(path: Path, layout: Layout, wanted: Mapping[str, Sequence[str]]) -> tuple[list[str], Layout]:

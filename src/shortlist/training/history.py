@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 TYPES = tuple(EventType)
 CODES = {kind: code for code, kind in enumerate(TYPES)}
-STAGE = "Reading the event log"
+STAGE = "reading the log"
 BATCH = 10_000  # records per read: 5 MB at 0.5 kB
 
 
