@@ -1,0 +1,201 @@
+"""Slates for many people at once, outside the server: the same query, chain, rules and reasons."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.candidates.past import query_from
+from shortlist.candidates.source import Query
+from shortlist.ranking import rerank
+from shortlist.serving import fallback
+from shortlist.serving.known import CATEGORIES, RECENT
+from shortlist.serving.reasons import reasons, words
+from shortlist.serving.recommend import STEP_S
+from shortlist.serving.snapshot import NOTHING, Snapshot
+from shortlist.settings import Settings
+
+GUEST_POOL = 100  # popular items that a guest's slate is cut from: as many as a cached pool has
+
+_FLOATS: FloatArray = np.empty(0, np.float32)
+
+
+class Row(Struct, frozen=True):
+    """One recommendation as it is written. `user` is the user's id, or the case's; ranks count from 1."""
+
+    user: str
+    item: str
+    rank: int
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One person to recommend to, or one list to order, in positions of the table (-1: not in it).
+
+    items, types, ts_s, weights, sessions: (n,) the past. last_ts_s: of anything they did. bought, counts:
+    (m,) kept purchases. banned: what must not come. among: if given, exactly these are put in order.
+    """
+
+    name: str
+    items: IntArray
+    types: tuple[str, ...]
+    ts_s: NDArray[np.float64]
+    weights: FloatArray
+    sessions: IntArray
+    last_ts_s: float = 0.0
+    bought: IntArray = field(default_factory=lambda: NOTHING)
+    counts: FloatArray = field(default_factory=lambda: _FLOATS)
+    banned: IntArray = field(default_factory=lambda: NOTHING)
+    among: IntArray | None = None
+
+    def ordering(self, among: IntArray) -> "Case":
+        """The same person, for whom these items are put in order."""
+        return replace(self, among=among)
+
+
+def nobody(name: str, *, among: IntArray | None = None) -> Case:
+    """Somebody without a past."""
+    return Case(name, NOTHING, (), np.empty(0), _FLOATS, NOTHING, among=among)
+
+
+def anonymous(name: str, items: IntArray, *, end_s: float, banned: IntArray) -> Case:
+    """A past of items alone, oldest first: one session that ends now, as in POST /recommendations."""
+    n = len(items)
+    return Case(
+        name,
+        items,
+        ("view",) * n,
+        np.asarray(end_s - STEP_S * np.arange(n, 0, -1), np.float64),
+        np.ones(n, np.float32),
+        np.zeros(n, np.int32),
+        last_ts_s=end_s,
+        banned=banned,
+    )
+
+
+class Batch:
+    """Answers cases one after the other. rules follow `settings.rules`."""
+
+    def __init__(self, snapshot: Snapshot, settings: Settings, limit: int) -> None:
+        """Raises ValueError when the snapshot has no model."""
+        if snapshot.chain is None or snapshot.model is None:
+            raise ValueError("a batch needs a model")
+        self._snapshot, self._chain, self._model = snapshot, snapshot.chain, snapshot.model
+        self._rules, self._limit = settings.rules, limit
+        table = snapshot.table
+        self._servable: BoolArray = table.servable.copy()
+        if self._rules.enabled:
+            self._servable &= ~(table.margin < self._rules.min_margin)
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Ids by position."""
+        return self._snapshot.table.ids
+
+    @property
+    def data_end_s(self) -> float:
+        """When the model's data end: the clock of people who bring no times."""
+        return self._model.data_end_s
+
+    def position(self, item_id: str) -> int:
+        """The position of an id, or -1."""
+        return self._snapshot.table.position(item_id)
+
+    def rows(self, case: Case) -> list[Row]:
+        """What is recommended to a case, best first; `limit` rows unless there are no more items."""
+        query = self._query(case)
+        if case.among is not None:
+            return self._ordered(case, query, case.among)
+        allowed = self._servable.copy()
+        allowed[case.banned] = False
+        if not len(query.items):  # nothing personal can be said: what a guest gets
+            return self._written(case.name, [], self._popular(query, allowed))
+        ranked = self._chain.rank(query, allowed)
+        order = rerank.ranking(ranked.scores)
+        positions, scores = ranked.positions[order], ranked.scores[order]
+        columns = self._snapshot.table.columns
+        chosen = rerank.cut(
+            columns.category[positions].tolist(), columns.brand[positions].tolist(), self._rules, self._limit
+        )
+        raw = {name: values[order][chosen] for name, values in ranked.raw.items()}
+        personal = self._reasoned(case, query, positions[chosen], scores[chosen], raw)
+        rest = self._rest(query, allowed, positions[chosen], self._limit - len(chosen))
+        return self._written(case.name, personal, rest)
+
+    def _query(self, case: Case) -> Query:
+        return query_from(
+            case.items,
+            case.ts_s,
+            case.weights,
+            case.sessions,
+            now_s=max(self._model.data_end_s, case.last_ts_s),
+            bought=case.bought,
+            bought_counts=case.counts,
+        )
+
+    def _ordered(self, case: Case, query: Query, among: IntArray) -> list[Row]:
+        """The caller's own list in the order of its chances, without what cannot be served; no other rule."""
+        positions = among[self._snapshot.table.servable[among]]
+        chances = self._chain.score(query, positions)
+        order = rerank.ranking(chances)[: self._limit]
+        positions, scores = positions[order], chances[order]
+        raw = {source.name: source.score(query, positions) for source in self._chain.sources}
+        return self._written(case.name, self._reasoned(case, query, positions, scores, raw), [])
+
+    def _reasoned(
+        self, case: Case, query: Query, positions: IntArray, scores: FloatArray, raw: dict[str, FloatArray]
+    ) -> list[tuple[int, float, str]]:
+        if not len(positions):
+            return []
+        table = self._snapshot.table
+        why = reasons(
+            query,
+            positions,
+            raw,
+            table=table,
+            sources=self._model.sources,
+            weights=self._model.blend.weights,
+            last_type=dict(zip(case.items.tolist(), case.types, strict=True)),
+            own_categories=self._categories(query),
+        )
+        return [
+            (position, score, words(code, of, table))
+            for position, score, (code, of, _) in zip(positions.tolist(), scores.tolist(), why, strict=True)
+        ]
+
+    def _popular(self, query: Query, allowed: BoolArray) -> list[tuple[int, float, str]]:
+        """A guest's slate, capped like any other."""
+        found = self._rest(query, allowed, NOTHING, max(GUEST_POOL, self._limit))
+        columns = self._snapshot.table.columns
+        at = [position for position, _, _ in found]
+        chosen = rerank.cut(
+            columns.category[at].tolist(), columns.brand[at].tolist(), self._rules, self._limit
+        )
+        return [found[index] for index in chosen]
+
+    def _rest(
+        self, query: Query, allowed: BoolArray, taken: IntArray, need: int
+    ) -> list[tuple[int, float, str]]:
+        table = self._snapshot.table
+        rest = fallback.others(self._snapshot, allowed, need, taken=taken, categories=self._categories(query))
+        filled = [(position, fallback.pooled(self._snapshot, position, tier)) for position, tier in rest]
+        return [(position, 0.0, words(item.reason, item.because, table)) for position, item in filled]
+
+    def _categories(self, query: Query) -> list[int]:
+        recent = self._snapshot.table.category[query.items[-RECENT:]].tolist()
+        return [code for code, _ in Counter(code for code in recent if code >= 0).most_common(CATEGORIES)]
+
+    def _written(
+        self, name: str, personal: list[tuple[int, float, str]], rest: Sequence[tuple[int, float, str]]
+    ) -> list[Row]:
+        ids = self._snapshot.table.ids
+        return [
+            Row(name, ids[position], rank, score, reason)
+            for rank, (position, score, reason) in enumerate([*personal, *rest], 1)
+        ]

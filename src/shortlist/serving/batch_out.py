@@ -1,0 +1,98 @@
+"""Where a batch is written: Parquet, CSV, TSV or JSON lines, whole or not at all."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shortlist.errors import ShortlistError
+from shortlist.serving.batch import Row
+
+COLUMNS = ("user", "item", "rank", "score", "reason")
+KINDS = (".parquet", ".csv", ".tsv", ".jsonl")
+
+Write = Callable[[Sequence[Row]], None]
+
+
+class OutputRefused(ShortlistError):
+    """The file named for the output cannot be written."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Write]:
+    """Take rows and write them to `path`; its suffix says how.
+
+    The file appears when all is written: what fails in between leaves an older one as it was.
+    Raises OutputRefused.
+    """
+    if path.suffix.lower() not in KINDS:
+        raise OutputRefused(f"{path}: name the output with one of {', '.join(KINDS)}")
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        with _OPEN[path.suffix.lower()](scratch) as write:
+            yield write
+        scratch.replace(path)
+    except OSError as error:
+        raise OutputRefused(f"{path}: {error.strerror}") from None
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        {  # type: ignore[arg-type]  # the stubs call its types objects
+            "user": pa.string(),
+            "item": pa.string(),
+            "rank": pa.int32(),
+            "score": pa.float32(),
+            "reason": pa.string(),
+        }
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def write(rows: Sequence[Row]) -> None:
+            columns = [[getattr(row, name) for row in rows] for name in COLUMNS]
+            writer.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema))
+
+        yield write
+
+
+def _separated(delimiter: str) -> Any:
+    @contextmanager
+    def opened(path: Path) -> Iterator[Write]:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            lines.writerow(COLUMNS)
+
+            def write(rows: Sequence[Row]) -> None:
+                lines.writerows((r.user, r.item, r.rank, f"{r.score:.6g}", r.reason) for r in rows)
+
+            yield write
+
+    return opened
+
+
+@contextmanager
+def _json(path: Path) -> Iterator[Write]:
+    encode = msgspec.json.Encoder().encode_lines
+    with path.open("wb") as file:
+
+        def write(rows: Sequence[Row]) -> None:
+            file.write(encode(rows))
+
+        yield write
+
+
+_OPEN: dict[str, Any] = {
+    ".parquet": _parquet,
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": _json,
+}
