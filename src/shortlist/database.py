@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rocksdict import (
     DBRecoveryMode,
     Options,
     Rdict,
+    ReadOptions,
     WriteBatch,
     WriteOptions,
 )
@@ -66,6 +67,19 @@ class Database:
             self._db.write(batch, self._synced if sync else self._unsynced)
         except Exception as error:  # the binding knows one error type only
             raise DatabaseError(f"{self.path}: write refused: {error}") from error
+
+    def scan(self, family: str, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of a family in [start, end), in the order of keys."""
+        # The engine keeps a bare pointer into `bounds`: dropped before the iteration ends, it stops anywhere.
+        bounds = ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        yield from self.families[family].items(from_key=start, read_opt=bounds)
+
+    def scan_prefix(self, family: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What begins with `prefix`, which must not end in 0xff: the rest of each key, and its value."""
+        size = len(prefix)
+        for key, value in self.scan(family, prefix, prefix[:-1] + bytes([prefix[-1] + 1])):
+            yield key[size:], value
 
     def catch_up(self) -> None:
         """Let a reader see what the owner wrote since; nothing for the owner itself."""

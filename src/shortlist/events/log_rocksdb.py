@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from rocksdict import ReadOptions, WriteBatch
+from rocksdict import WriteBatch
 
 from shortlist.database import Database
 from shortlist.events.log import (
@@ -228,11 +228,10 @@ class RocksLog(EventLog):
         if offset >= until:
             return []
         start = _KEY.pack(chosen.number, partition, offset)
-        bounds = ReadOptions()
-        bounds.set_iterate_upper_bound(_KEY.pack(chosen.number, partition, until))
+        end = _KEY.pack(chosen.number, partition, until)
         found: list[Stored] = []
         try:
-            for key, value in self._entries.items(from_key=start, read_opt=bounds):
+            for key, value in self._database.scan("log", start, end):
                 found.append(_stored(topic, partition, offset + len(found), key, value))
         except RecordCorrupt:
             # What is sound before the damage is given first, so that a reader loses nothing but it.
@@ -264,13 +263,8 @@ class RocksLog(EventLog):
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """See the port."""
         self._database.catch_up()
-        prefix = _group_prefix(group, self._topic(topic))
-        found = {}
-        for key, value in self._meta.items(from_key=prefix):
-            if not key.startswith(prefix):
-                break
-            found[int.from_bytes(key[len(prefix) :], "big")] = _OFFSET.unpack(value)[0]
-        return found
+        entries = self._database.scan_prefix("meta", _group_prefix(group, self._topic(topic)))
+        return {int.from_bytes(partition, "big"): _OFFSET.unpack(value)[0] for partition, value in entries}
 
     def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
         """See the port. Survives a crash of the process; a crash of the machine may take it a little back."""
@@ -344,12 +338,8 @@ class RocksLog(EventLog):
         return topics
 
     def _known_topics(self) -> dict[str, tuple[int, int]]:
-        found: dict[str, tuple[int, int]] = {}
-        for key, value in self._meta.items(from_key=b"topic/"):
-            if not key.startswith(b"topic/"):
-                break
-            found[key[6:].decode()] = _TOPIC.unpack(value)
-        return found
+        entries = self._database.scan_prefix("meta", b"topic/")
+        return {name.decode(): _TOPIC.unpack(value) for name, value in entries}
 
     def _look_again(self, topic: _Topic) -> None:
         """A reader learns from the disk what the owner knows in memory."""
