@@ -38,9 +38,8 @@ REPLAY_STEP = 5_000
 MOVE_AT = 512.0
 # Below 2^-60 of the newest event nothing trends: it neither adds an item nor keeps one.
 FORGET_BELOW = 2.0**-60
-# Bounds on memory against invented ids: 200,000 items × 2 sums × about 150 bytes = 60 MB.
+# A bound on memory against invented ids: 200,000 items × 2 sums × about 150 bytes = 60 MB.
 MAX_ITEMS = 200_000
-MAX_CATEGORIES = 10_000
 
 
 class _Saved(Struct):
@@ -65,8 +64,10 @@ class Published(Struct, frozen=True):
 class DecayedCounts:
     """Decayed sums by item and by category and item. Not thread-safe."""
 
-    def __init__(self, half_life_ms: float, weights: Mapping[str, float]) -> None:
-        """weights: of an event, by type; types without a positive one count nothing."""
+    def __init__(self, half_life_ms: float, weights: Mapping[str, float], *, most: int = MAX_ITEMS) -> None:
+        """weights: of an event, by type; types without a positive one count nothing. most: items kept, and
+        pairs of category and item."""
+        self._most = most
         self.half_life_ms = half_life_ms
         self._weights = {kind: weights[kind] for kind in INTERACTIONS if weights.get(kind, 0) > 0}
         self.landmark_ms = 0
@@ -105,17 +106,17 @@ class DecayedCounts:
     def forget(self) -> None:
         """Drop what no longer trends, and the weakest above the bounds on memory."""
         floor = FORGET_BELOW * self._unit()
-        self.items = _strongest(self.items, floor, MAX_ITEMS)
+        self.items = _strongest(self.items, floor, self._most)
         for category, sums in list(self.categories.items()):
-            if kept := _strongest(sums, floor, MAX_ITEMS):
+            if kept := _strongest(sums, floor, self._most):
                 self.categories[category] = kept
             else:
                 del self.categories[category]
-        kept_pairs = sum(map(len, self.categories.values()))
-        if len(self.categories) > MAX_CATEGORIES or kept_pairs > MAX_ITEMS:
-            by_weight = sorted(self.categories, key=lambda c: max(self.categories[c].values()))
-            while by_weight and (len(self.categories) > MAX_CATEGORIES or kept_pairs > MAX_ITEMS):
-                kept_pairs -= len(self.categories.pop(by_weight.pop(0)))
+        pairs = sum(map(len, self.categories.values()))
+        if pairs > self._most:
+            weakest_last = sorted(self.categories, key=lambda c: -max(self.categories[c].values()))
+            while pairs > self._most // 2:
+                pairs -= len(self.categories.pop(weakest_last.pop()))
 
     def weights(self) -> dict[str, float]:
         """Every item's sum as it counts at the latest event's time."""
