@@ -1,0 +1,117 @@
+"""`shortlist why`: why a user gets an item, or does not."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from shortlist.cli.options import home_option, load_settings
+from shortlist.errors import ShortlistError
+from shortlist.home import Home
+from shortlist.settings import Settings
+
+if TYPE_CHECKING:
+    from shortlist.features.store import Features
+    from shortlist.serving.why import Explanation, Said
+
+
+@click.command()
+@home_option
+@click.argument("user")
+@click.argument("item")
+@click.option("--limit", type=click.IntRange(1, 1_000), help="Items in the slate (setting serving.limit).")
+@click.option("--features", "show_features", is_flag=True, help="Also what the ranker saw of the item.")
+def command(home: Home, user: str, item: str, limit: int | None, show_features: bool) -> None:
+    """Say whether ITEM is in USER's slate: its rank, who proposes it, and what keeps it out.
+
+    Worked out anew from the log, the catalog and the model that serves, beside a running server. What trends
+    right now only the server knows; it does not count here.
+
+    \b
+    Example:
+      shortlist why 42 1196
+    """
+    from shortlist import app
+    from shortlist.ops import logs
+    from shortlist.serving.snapshot import snapshot
+    from shortlist.serving.why import explain
+
+    settings = load_settings(home)
+    logs.set_up("warning")
+    model = app.load_serving(home)
+    table = asyncio.run(app.item_table(settings, home, model.item_ids))
+    try:
+        now = snapshot(model, table, None, settings.candidates)
+    except ValueError as error:
+        raise ShortlistError(f"{error}") from None
+    answer = explain(
+        user, item, features_of(user, settings, home), now, settings, limit or settings.serving.limit
+    )
+    for line in told(answer):
+        click.echo(line)
+    if show_features:
+        for name, value in answer.features.items():
+            click.echo(f"    {name:<32} {value:.4g}")
+
+
+def features_of(user_id: str, settings: Settings, home: Home) -> "Features":
+    """A user's features as of the log's end: what is stored, and what is not folded yet."""
+    from shortlist import app
+    from shortlist.events.event import decode
+    from shortlist.events.log import EVENTS
+    from shortlist.events.partition import partition_of
+    from shortlist.features.dedup import Window, identity
+    from shortlist.features.fold import fold
+    from shortlist.features.view import user_view
+
+    view, window = user_view(settings), Window(settings.log.dedup_window)
+    with app.followed(settings, home) as loop:
+        partition = partition_of(user_id, loop.log.partitions(EVENTS))
+        at = loop.features.offset(partition)
+        (features,) = loop.features.read([user_id], time.time_ns() // 1_000_000)
+        while rest := loop.log.read(EVENTS, partition, at, 1_000):
+            for stored in rest:
+                try:
+                    event = decode(stored.value)
+                except msgspec.DecodeError:  # no event: the fold passes it over, too
+                    continue
+                if event.user_id == user_id and not window.is_duplicate(identity(event), stored.offset):
+                    fold(features, event, offset=stored.offset, appended_ms=stored.appended_ms, view=view)
+            at = rest[-1].offset + 1
+    return features
+
+
+def told(answer: "Explanation") -> list[str]:
+    """The explanation in words, a line each."""
+    name = f"“{answer.title}” ({answer.item_id})" if answer.title else answer.item_id
+    lines = []
+    if answer.place:
+        lines.append(f"Yes: {name} is number {answer.place} of {answer.limit} for {answer.user_id}.")
+        lines.append(f"  Under it stands: {answer.reason}")
+    else:
+        lines.append(f"No: {name} is not in the slate of {answer.limit} for {answer.user_id}:")
+        lines += [f"  {why}." for why in answer.kept_out]
+    if not answer.interactions:
+        lines.append(f"{answer.user_id} has no past here: a guest gets what is popular.")
+    if answer.rank:
+        would = "It ranks" if not answer.kept_out else "By its score it would rank"
+        lines.append(
+            f"{would} {answer.rank} of {answer.candidates} candidates before rules; "
+            f"the {answer.order} gives it {answer.score:.4f}, the last of the slate {answer.last_score:.4f}."
+        )
+    if answer.said:
+        lines.append("What the sources say (score; place among what they propose):")
+        lines += [_line(said) for said in answer.said]
+    return lines
+
+
+def _line(said: "Said") -> str:
+    if said.place:
+        place = f"{said.place} of {said.of}"
+    elif said.score:
+        place = "does not propose it"
+    else:
+        place = "knows nothing of it"
+    return f"  {said.source:<16} {said.score:>9.4g}   {place}"
