@@ -43,7 +43,8 @@ CREATE TABLE events (
 
 TIME_MS = f"""
 CREATE OR REPLACE TEMP MACRO number_ms(n) AS CASE
-    WHEN NOT isfinite(n) OR n > 1e19 OR n < 0 THEN -1
+    WHEN NOT isfinite(n) OR n > 1e19 THEN NULL
+    WHEN n < 0 THEN -1
     WHEN n < {POSITIONS} THEN CAST((n + 1) * 1000 AS BIGINT)
     WHEN n < 1e11 THEN CAST(n * 1000 AS BIGINT)
     WHEN n < 1e14 THEN CAST(n AS BIGINT)

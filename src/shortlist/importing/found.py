@@ -7,6 +7,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import IOBase
 from pathlib import Path
@@ -41,15 +42,17 @@ class Found:
         """How messages name it."""
         return f"{self.path}:{self.member}" if self.member else str(self.path)
 
-    def open(self) -> BinaryIO:
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
         """Its bytes, decompressed. Raises Unreadable."""
-        try:
-            raw = self._raw()
-            magic = raw.read(4)
-            raw.close()
-            return _decompressed(self._raw(), magic)
-        except (OSError, zipfile.BadZipFile, RuntimeError) as error:
-            raise Unreadable(f"{self.shown}: {_why(error)}") from None
+        with ExitStack() as stack:
+            try:
+                magic = stack.enter_context(self._raw()).read(4)
+                raw = stack.enter_context(self._raw())
+                stream = stack.enter_context(_decompressed(raw, magic))
+            except (OSError, zipfile.BadZipFile, RuntimeError) as error:
+                raise Unreadable(f"{self.shown}: {_why(error)}") from None
+            yield stream
 
     def head(self) -> bytes:
         """Its first 64 kB, decompressed. Raises Unreadable."""
@@ -99,7 +102,7 @@ def stage(found: Found, folder: Path, encoding: str, report: Report) -> Staged:
             raise Unreadable(f"{found.shown}: the file is empty")
         is_text = not first.startswith(b"PAR1")
         encoding = encoding or ("utf-16" if first.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
-        is_utf8 = not is_text or _codec(encoding) == "utf-8"
+        is_utf8 = not is_text or codec_of(encoding) == "utf-8"
         is_plain = is_utf8 and not found.member and found.name == found.path.name.lower()
         target = folder / f"{len(list(folder.iterdir()))}-{_safe(found.name)}"
         digest = hashlib.sha256()
@@ -187,7 +190,8 @@ def _decode(
         ) from None
 
 
-def _codec(encoding: str) -> str:
+def codec_of(encoding: str) -> str:
+    """The one name of an encoding that has several. Raises Unreadable."""
     try:
         return codecs.lookup(encoding).name
     except LookupError:

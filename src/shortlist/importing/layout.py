@@ -9,7 +9,7 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
-from shortlist.importing.found import Found, Staged
+from shortlist.importing.found import Found, Staged, codec_of
 from shortlist.importing.problem import Unreadable
 
 # A row that DuckDB cannot split is counted here and left out; more than this many are "at least".
@@ -93,6 +93,7 @@ def look(found: Found, encoding: str = "") -> Layout:
         return _parquet(found)
     if not encoding:
         encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    codec_of(encoding)
     # Errors are the business of staging, which names the line; and a cut may fall inside a character.
     lines = [line for line in head.decode(encoding, "replace").splitlines() if line.strip()]
     if not lines:
