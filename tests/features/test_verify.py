@@ -184,8 +184,14 @@ async def client(c):
     n = 0
     while True:
         events = [
-            Event(event_id=f"{sys.argv[2]}-{c}-{n}-{i}", user_id=f"u{(n + i) % 20}", item_id=f"i{n * i % 50}",
-                  type=kinds[(n * 3 + i) % 9], ts=1_700_000_000_000 + n * 1000 - i * 977, category=f"c{n % 5}")
+            Event(
+                event_id=f"{sys.argv[2]}-{c}-{n}-{i}",
+                user_id=f"u{(n + i) % 20}",
+                item_id=f"i{n * i % 50}",
+                type=kinds[(n * 3 + i) % 9],
+                ts=1_700_000_000_000 + n * 1000 - i * 977,
+                category=f"c{n % 5}",
+            )
             for i in range(5)
         ]
         records = [Record(e.user_id, encode(e)) for e in events]

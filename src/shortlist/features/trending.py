@@ -115,7 +115,7 @@ class DecayedCounts:
         pairs = sum(map(len, self.categories.values()))
         if pairs > self._most:
             weakest_last = sorted(self.categories, key=lambda c: -max(self.categories[c].values()))
-            while pairs > self._most // 2:
+            while pairs > self._most and len(weakest_last) > 1:
                 pairs -= len(self.categories.pop(weakest_last.pop()))
 
     def weights(self) -> dict[str, float]:
