@@ -71,7 +71,7 @@ def without(name: str) -> dict[str, Any]:
 
 CLAIMS = json.dumps(GOOD)
 REFUSED: dict[str, str | bytes] = {
-    "alg none": jwt.encode(GOOD, None, algorithm="none"),
+    "alg none": jwt.encode(GOOD, "", algorithm="none"),
     "alg NoNe": raw('{"alg":"NoNe"}', CLAIMS),
     "no alg": raw('{"typ":"JWT"}', CLAIMS),
     "alg is a list": raw('{"alg":["HS256"]}', CLAIMS),
@@ -107,7 +107,9 @@ REFUSED: dict[str, str | bytes] = {
     "scope is a list": hs({**GOOD, "scope": ["admin"]}),
     "wrong secret": hs(secret=b"x" * 32),
     "signature cut off": hs().rpartition(".")[0] + ".",
-    "claims changed": ".".join((hs().split(".")[0], hs({**GOOD, "sub": "43"}).split(".")[1], hs().split(".")[2])),
+    "claims changed": ".".join(
+        (hs().split(".")[0], hs({**GOOD, "sub": "43"}).split(".")[1], hs().split(".")[2])
+    ),
     "two parts": "a.b",
     "five parts": "a.b.c.d.e",
     "no base64": "!!.??.--",
@@ -129,7 +131,9 @@ def test_a_bad_token_is_refused_quickly_and_not_repeated(authority: Authority, t
     assert text not in str(refused.value)
 
 
-@pytest.mark.parametrize("header", [None, b"", b"Bearer", b"Bearer ", b"Basic dTpw", b"bearer", hs().encode()])
+@pytest.mark.parametrize(
+    "header", [None, b"", b"Bearer", b"Bearer ", b"Basic dTpw", b"bearer", hs().encode()]
+)
 def test_without_a_bearer_token_nobody_passes(authority: Authority, header: bytes | None) -> None:
     with pytest.raises(TokenRefused, match="Bearer"):
         authority.caller(header)
@@ -154,7 +158,9 @@ def test_a_token_with_an_audience_is_refused_where_none_is_expected(key_file: Pa
         ask(authority, hs())
 
 
-@pytest.mark.parametrize(("scope", "is_service"), [("", False), ("read", False), ("admin", True), ("x service", True)])
+@pytest.mark.parametrize(
+    ("scope", "is_service"), [("", False), ("read", False), ("admin", True), ("x service", True)]
+)
 def test_scopes_make_services(authority: Authority, scope: str, is_service: bool) -> None:
     assert ask(authority, hs({**GOOD, "scope": scope})).is_service is is_service
 

@@ -187,7 +187,7 @@ class Gateway:
         return True
 
     def _reference(self) -> ControllerRouterHandler:
-        @get("/docs/openapi.json", **says(is_open=True, is_page=True))
+        @get("/docs/openapi.json", **says(is_page=True))
         async def openapi() -> Response[bytes]:
             return json_bytes(self.openapi)
 

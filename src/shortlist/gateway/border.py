@@ -14,7 +14,7 @@ Receive = Any
 Send = Any
 
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
-MAX_ADDRESS_BYTES = 65_536  # path and query: an exclude list of a few hundred ids is the longest there is
+MAX_ADDRESS_BYTES = 32_768  # path and query: an exclude list of a few hundred ids is the longest there is
 
 
 def request_id_of(headers: Headers, made: str) -> str:

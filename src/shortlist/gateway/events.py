@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from shortlist.events.event import EventType
 from shortlist.gateway.answers import EventsAnswer, Refused
-from shortlist.gateway.gate import Gate
+from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.problems import EventsRefused
 from shortlist.gateway.reading import AnyId, require_json
 from shortlist.gateway.routing import says
@@ -41,14 +41,18 @@ def event_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     # Documented by its type, but read by the collector: it refuses by index and keeps unknown fields.
     documented: dict[str, Any] = {"documented_body": EventSent | list[EventSent]}
 
-    @post("/events", status_code=202, **says(answer=EventsAnswer, errors=(403, 413, 429, 503), **documented))
+    @post(
+        "/events",
+        status_code=202,
+        **says(guard=gate.for_events, answer=EventsAnswer, errors=(403, 413, 429, 503), **documented),
+    )
     async def events(request: Request[Any, Any, Any]) -> Response[EventsAnswer]:
         """Take one event or an array of up to 1,000; 202 once they are durable.
 
         Bad events are refused by index and the good ones kept. Only `user_id`, `type` and `item_id` must
         be there; send an `event_id` of your own to make a retry harmless."""
         started = perf_counter()
-        caller = await gate.event_caller(request)
+        caller = caller_of(request)
         require_json(request.headers.get("content-type"), "text/plain")  # text/plain: sendBeacon
         taken = await shop.collector.accept(
             await request.body(),

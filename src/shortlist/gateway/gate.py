@@ -1,18 +1,25 @@
-"""Who may pass: token first, then the rate limit (flow 1, the gateway's two checks)."""
+"""Who may pass: token first, then the rate limit (flow 1, the gateway's two checks).
+
+As guards, so that both come before anything of the request's body is read.
+"""
 
 from time import perf_counter
 from typing import Any
 
 from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
 from shortlist.gateway.auth import Authority, Caller
 from shortlist.gateway.limits import Limit, RateLimited, RateLimiter
 from shortlist.ops import telemetry
 from shortlist.settings import LimitSettings
 
+Connection = ASGIConnection[Any, Any, Any, Any]
+
 
 class Gate:
-    """Token and limits, the same for the hit path and every other route."""
+    """Token and limits; the methods named `for_…` are Litestar guards. Raise TokenRefused and as said."""
 
     def __init__(self, authority: Authority, limiter: RateLimiter, settings: LimitSettings) -> None:
         self.authority, self.limiter = authority, limiter
@@ -20,32 +27,41 @@ class Gate:
         self.slates = Limit("recommendations", settings.recommendations_per_min)
         self.events = Limit("events", settings.events_per_min)
 
-    def caller(self, request: Request[Any, Any, Any]) -> Caller:
-        """Who asks. Raises TokenRefused."""
-        authorization = next(
-            (value for name, value in request.scope["headers"] if name == b"authorization"), None
-        )
-        return self.authority.caller(authorization)
+    async def for_anyone(self, connection: Connection, _: BaseRouteHandler) -> None:
+        """Any token that holds."""
+        self._admit(connection)
 
-    async def slate_caller(self, request: Request[Any, Any, Any]) -> Caller:
-        """Who asks for a slate, counted. Raises TokenRefused, RateLimited."""
-        return await self._counted(request, self.slates)
+    async def for_services(self, connection: Connection, _: BaseRouteHandler) -> None:
+        """Tokens with scope admin or service. Raises NotAllowed."""
+        self._admit(connection).require_service()
 
-    async def event_caller(self, request: Request[Any, Any, Any]) -> Caller:
-        """Who sends events, counted. Raises TokenRefused, RateLimited."""
-        return await self._counted(request, self.events)
+    async def for_slates(self, connection: Connection, _: BaseRouteHandler) -> None:
+        """Any token, counted as a request for items. Raises RateLimited."""
+        await self._admit_counted(connection, self.slates)
 
-    async def _counted(self, request: Request[Any, Any, Any], limit: Limit) -> Caller:
-        admitted: Caller | None = request.scope["state"].get("caller")
-        if admitted is not None:  # the hit path counted it, but had no slate at hand
-            return admitted
-        caller = self.caller(request)
-        if not (caller.is_service and self.are_services_exempt):
-            self.admit(limit, await self.limiter.take(limit, caller.subject, perf_counter()))
+    async def for_events(self, connection: Connection, _: BaseRouteHandler) -> None:
+        """Any token, counted as a request of events. Raises RateLimited."""
+        await self._admit_counted(connection, self.events)
+
+    def _admit(self, connection: Connection) -> Caller:
+        headers = connection.scope["headers"]
+        authorization = next((value for name, value in headers if name == b"authorization"), None)
+        caller = connection.scope["state"]["caller"] = self.authority.caller(authorization)
         return caller
 
-    def admit(self, limit: Limit, wait_s: float) -> None:
-        """Raises RateLimited when the limiter said to wait."""
+    async def _admit_counted(self, connection: Connection, limit: Limit) -> None:
+        if connection.scope["state"]["caller"] is not None:
+            return  # the hit path counted it, but had no slate at hand
+        caller = self._admit(connection)
+        if caller.is_service and self.are_services_exempt:
+            return
+        wait_s = await self.limiter.take(limit, caller.subject, perf_counter())
         if wait_s > 0.0:
             telemetry.LIMITED.labels(limit.name).inc()
             raise RateLimited(limit, wait_s)
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    """Whom the gate let in."""
+    caller: Caller = request.scope["state"]["caller"]
+    return caller

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 from litestar import Request, Response, delete, get, patch, post
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
@@ -13,7 +14,7 @@ from shortlist.catalog.item import Item
 from shortlist.catalog.store import ItemUnknown
 from shortlist.gateway.answers import Categories, CategoryCount, ItemPage, ItemsWritten
 from shortlist.gateway.auth import Caller
-from shortlist.gateway.gate import Gate
+from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.reading import AnyId, BadRequest, Given, an_id, path_id
 from shortlist.gateway.routing import says
 from shortlist.gateway.shop import Shop
@@ -41,10 +42,10 @@ NewItems = NewItem | Annotated[list[NewItem], Meta(min_length=1, max_length=MAX_
 def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     """The routes, over one shop."""
 
-    @get("/items", **says(query=ItemsQuery, answer=ItemPage))
+    @get("/items", **says(guard=gate.for_anyone, query=ItemsQuery, answer=ItemPage))
     async def list_items(request: Request[Any, Any, Any], asked: Given[ItemsQuery]) -> ItemPage:
         """The catalog, page by page. Hidden and sold-out items are shown to services only."""
-        caller = gate.caller(request)
+        caller = caller_of(request)
         table = shop.table()
         columns, items = table.columns, table.items
         wanted = np.ones(len(columns.servable), dtype=bool) if caller.is_service else columns.servable.copy()
@@ -62,22 +63,23 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
             next_offset=after if after < len(positions) else None,
         )
 
-    @get("/items/{item_id:str}", **says(answer=Item, errors=(404,)))
-    async def get_item(request: Request[Any, Any, Any], item_id: str) -> dict[str, Any]:
+    @get("/items/{item_id:str}", **says(guard=gate.for_anyone, answer=Item, errors=(404,)))
+    async def get_item(request: Request[Any, Any, Any], item_id: FromPath[str]) -> dict[str, Any]:
         """One item."""
-        caller = gate.caller(request)
+        caller = caller_of(request)
         wanted = path_id(item_id, "item_id")
         (item,) = await shop.items.get([wanted])
         if item is None or (item.hidden and not caller.is_service):
             raise ItemUnknown(f"no item {wanted!r}")
         return shown(item, caller)
 
-    @post("/items", **says(body=NewItems, answer=ItemsWritten, errors=(403, 409, 413)))
+    @post(
+        "/items", **says(guard=gate.for_services, body=NewItems, answer=ItemsWritten, errors=(403, 409, 413))
+    )
     async def post_items(
         request: Request[Any, Any, Any], given: Given[NewItem | list[NewItem]]
     ) -> Response[ItemsWritten]:
         """Create one item (409 where it exists), or insert and replace up to 1,000 in one transaction."""
-        gate.caller(request).require_service()
         now_ms = time.time_ns() // 1_000_000
         if isinstance(given, list):
             items = [_item(new, f"[{index}].item_id", now_ms) for index, new in enumerate(given)]
@@ -88,13 +90,15 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
         await shop.catalog_changed()
         return Response(ItemsWritten(written=len(items), catalog_version=version), status_code=status)
 
-    @patch("/items/{item_id:str}", **says(body=dict[str, Any], answer=Item, errors=(403, 404)))
+    @patch(
+        "/items/{item_id:str}",
+        **says(guard=gate.for_services, body=dict[str, Any], answer=Item, errors=(403, 404)),
+    )
     async def patch_item(
-        request: Request[Any, Any, Any], item_id: str, given: Given[dict[str, Any]]
+        request: Request[Any, Any, Any], item_id: FromPath[str], given: Given[dict[str, Any]]
     ) -> dict[str, Any]:
         """Change some fields of one item: stock, price, hidden …"""
-        caller = gate.caller(request)
-        caller.require_service()
+        caller = caller_of(request)
         wanted = path_id(item_id, "item_id")
         if "item_id" in given and an_id(given["item_id"], "item_id") != wanted:
             raise BadRequest("an item's id cannot be changed; delete it and create another", "item_id")
@@ -102,18 +106,20 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
         await shop.catalog_changed()
         return shown(item, caller)
 
-    @delete("/items/{item_id:str}", status_code=200, **says(answer=ItemsWritten, errors=(403, 404)))
-    async def delete_item(request: Request[Any, Any, Any], item_id: str) -> ItemsWritten:
+    @delete(
+        "/items/{item_id:str}",
+        status_code=200,
+        **says(guard=gate.for_services, answer=ItemsWritten, errors=(403, 404)),
+    )
+    async def delete_item(request: Request[Any, Any, Any], item_id: FromPath[str]) -> ItemsWritten:
         """Delete one item. It leaves every slate at once."""
-        gate.caller(request).require_service()
         version = await shop.items.delete(path_id(item_id, "item_id"))
         await shop.catalog_changed()
         return ItemsWritten(written=1, catalog_version=version)
 
-    @get("/categories", **says(answer=Categories))
+    @get("/categories", **says(guard=gate.for_anyone, answer=Categories))
     async def categories(request: Request[Any, Any, Any]) -> Categories:
         """Every primary category with how many items of it may be served, the largest first."""
-        gate.caller(request)
         table = shop.table()
         columns, names = table.columns, table.categories
         codes = columns.category[columns.servable & (columns.category >= 0)]

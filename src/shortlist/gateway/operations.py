@@ -1,6 +1,7 @@
 """Routes for operators: health, metrics, and the meaning of problem types."""
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shortlist.gateway.answers import Health as HealthAnswer
@@ -13,25 +14,25 @@ from shortlist.ops.health import Health
 def operation_routes(health: Health) -> list[ControllerRouterHandler]:
     """The routes. They ask for no token: keep them inside your network where that matters."""
 
-    @get("/health/live", **says(answer=HealthAnswer, is_open=True))
+    @get("/health/live", **says(answer=HealthAnswer))
     async def live() -> HealthAnswer:
         """Whether the process answers at all."""
         return HealthAnswer(status="ok")
 
-    @get("/health/ready", **says(answer=HealthAnswer, is_open=True, errors=(503,)))
+    @get("/health/ready", **says(answer=HealthAnswer, errors=(503,)))
     async def ready() -> Response[HealthAnswer]:
         """Whether requests may be sent here; 503 says which part is not ready and why."""
         found = health.readiness()
         answer = HealthAnswer(status="ok" if found.is_ready else "not ready", parts=found.parts)
         return Response(answer, status_code=200 if found.is_ready else 503)
 
-    @get("/metrics", **says(is_open=True, kind="text/plain"))
+    @get("/metrics", **says(kind="text/plain"))
     async def metrics() -> Response[bytes]:
         """Metrics in Prometheus' text format."""
         return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE)
 
-    @get("/problems/{slug:str}", **says(answer=Kind, is_open=True, errors=(404,)))
-    async def problem(slug: str) -> Kind:
+    @get("/problems/{slug:str}", **says(answer=Kind, errors=(404,)))
+    async def problem(slug: FromPath[str]) -> Kind:
         """What a problem's `type` stands for."""
         for kind in (*KINDS.values(), *HTTP_KINDS.values()):
             if kind.slug == slug:

@@ -46,6 +46,8 @@ KINDS: Mapping[str, Kind] = {
     "AskInvalid": BAD_REQUEST,
     "BadRequest": BAD_REQUEST,
     "ItemInvalid": BAD_REQUEST,
+    "BodyMalformed": BAD_REQUEST,
+    "TooManyEvents": Kind(413, "too-many-events", "Too many events in one request"),
     "EventsRefused": Kind(400, "events-refused", "No event was accepted"),
     "TokenRefused": Kind(401, "token-refused", "No valid token"),
     "NotAllowed": Kind(403, "not-allowed", "The token does not allow this"),
@@ -68,7 +70,14 @@ KINDS: Mapping[str, Kind] = {
     "OffsetMoved": INTERNAL,
     "CatalogError": INTERNAL,
     "SettingsError": INTERNAL,
+    "OutputRefused": INTERNAL,
     "PortTaken": INTERNAL,
+    "DatabaseError": INTERNAL,
+    "DatabaseMissing": INTERNAL,
+    "DatabaseOwned": INTERNAL,
+    "EnrichmentError": INTERNAL,
+    "ScorerError": INTERNAL,
+    "ScorerUnavailable": UNAVAILABLE,
 }
 
 HTTP_KINDS: Mapping[int, Kind] = {

@@ -4,11 +4,12 @@ from time import perf_counter
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
 from shortlist.gateway.answers import RankAnswer, SimilarAnswer, SlateAnswer
-from shortlist.gateway.gate import Gate
+from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.problems import NotFound
 from shortlist.gateway.reading import AnyId, BadRequest, Given, an_id, ids, path_id
 from shortlist.gateway.routing import json_bytes, says
@@ -76,12 +77,15 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
             raise BadRequest(f"is {limit}, at most {settings.max_limit} items are answered", "limit")
         return limit or 0
 
-    @get("/recommendations", **says(query=SlateQuery, answer=SlateAnswer, errors=(403, 429)))
+    @get(
+        "/recommendations",
+        **says(guard=gate.for_slates, query=SlateQuery, answer=SlateAnswer, errors=(403, 429)),
+    )
     async def recommendations(request: Request[Any, Any, Any], asked: Given[SlateQuery]) -> Response[bytes]:
         """The user's slate.
 
         Between events it stays the same; an event changes it within a second."""
-        caller = await gate.slate_caller(request)
+        caller = caller_of(request)
         caller.require_own(an_id(asked.user_id, "user_id"))
         ask = Ask(
             user_id=asked.user_id,
@@ -94,20 +98,26 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
         )
         return json_bytes((await shop.serving.recommend(ask)).body)
 
-    @post("/recommendations", status_code=200, **says(body=HistoryAsked, answer=SlateAnswer, errors=(429,)))
+    @post(
+        "/recommendations",
+        status_code=200,
+        **says(guard=gate.for_slates, body=HistoryAsked, answer=SlateAnswer, errors=(429,)),
+    )
     async def recommendations_for_history(
         request: Request[Any, Any, Any], given: Given[HistoryAsked]
     ) -> Response[bytes]:
         """A slate for a past that the caller brings; nothing is stored."""
-        await gate.slate_caller(request)
         past = _past(given.history)
         return json_bytes((await shop.serving.recommend_history(past, most(given.limit))).body)
 
-    @get("/similar", **says(query=SimilarQuery, answer=SimilarAnswer, errors=(403, 404, 429)))
+    @get(
+        "/similar",
+        **says(guard=gate.for_slates, query=SimilarQuery, answer=SimilarAnswer, errors=(403, 404, 429)),
+    )
     async def similar(request: Request[Any, Any, Any], asked: Given[SimilarQuery]) -> Response[bytes]:
         """Items like one."""
         started = perf_counter()
-        caller = await gate.slate_caller(request)
+        caller = caller_of(request)
         if asked.user_id:
             caller.require_own(an_id(asked.user_id, "user_id"))
         item_id = an_id(asked.item_id, "item_id")
@@ -117,10 +127,14 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
         telemetry.SIMILAR.observe(perf_counter() - started)
         return json_bytes(slate.body)
 
-    @post("/rank", status_code=200, **says(body=RankAsked, answer=RankAnswer, errors=(403, 429)))
+    @post(
+        "/rank",
+        status_code=200,
+        **says(guard=gate.for_slates, body=RankAsked, answer=RankAnswer, errors=(403, 429)),
+    )
     async def rank(request: Request[Any, Any, Any], given: Given[RankAsked]) -> Response[bytes]:
         """Score and order the caller's own list of items."""
-        caller = await gate.slate_caller(request)
+        caller = caller_of(request)
         user_id = None if given.user_id is None else an_id(given.user_id, "user_id")
         if user_id is not None:
             caller.require_own(user_id)
@@ -132,10 +146,13 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
         )
         return json_bytes(ranked.body)
 
-    @get("/explanations/{request_id:str}", **says(answer=dict[str, Any], errors=(403, 404)))
-    async def explanation(request: Request[Any, Any, Any], request_id: str) -> dict[str, Any]:
+    @get(
+        "/explanations/{request_id:str}",
+        **says(guard=gate.for_anyone, answer=dict[str, Any], errors=(403, 404)),
+    )
+    async def explanation(request: Request[Any, Any, Any], request_id: FromPath[str]) -> dict[str, Any]:
         """How a slate came about: sources, scores, features, model and rules of the miss that made it."""
-        caller = gate.caller(request)
+        caller = caller_of(request)
         trace = shop.serving.trace(path_id(request_id, "request_id"))
         if trace is None:
             raise NotFound("no slate with this request_id is remembered; explanations go back about an hour")

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
@@ -35,8 +36,8 @@ class TokenAsked(Struct, frozen=True, forbid_unknown_fields=True):
 def page_routes(shop: Shop) -> list[ControllerRouterHandler]:
     """The storefront's files, pictures and personas; they ask for no token."""
 
-    @get("/images/{name:str}", **says(is_open=True, kind="image/svg+xml", errors=(404,)))
-    async def image(name: str) -> Response[bytes]:
+    @get("/images/{name:str}", **says(kind="image/svg+xml", errors=(404,)))
+    async def image(name: FromPath[str]) -> Response[bytes]:
         """A generated picture of an item: /images/ITEM_ID.svg."""
         item_id = path_id(name.removesuffix(".svg"), "item_id")
         table = shop.table()
@@ -47,7 +48,7 @@ def page_routes(shop: Shop) -> list[ControllerRouterHandler]:
         headers = {"cache-control": "public, max-age=3600", "content-security-policy": PICTURE_POLICY}
         return Response(drawn(item), media_type="image/svg+xml", headers=headers)
 
-    @get("/personas", **says(answer=list[dict[str, Any]], is_open=True))
+    @get("/personas", **says(answer=list[dict[str, Any]]))
     async def personas() -> Response[bytes]:
         """Users to try the shop as; an empty list where there is no demo."""
         return json_bytes(await asyncio.to_thread(read_personas, shop.home.demo))
@@ -58,7 +59,7 @@ def page_routes(shop: Shop) -> list[ControllerRouterHandler]:
 def token_routes(secret: bytes, settings: AuthSettings) -> list[ControllerRouterHandler]:
     """Tokens for anybody: development mode only, which stays on loopback."""
 
-    @post("/dev/token", status_code=200, **says(body=TokenAsked, answer=Token, is_open=True, errors=(403,)))
+    @post("/dev/token", status_code=200, **says(body=TokenAsked, answer=Token, errors=(403,)))
     async def dev_token(request: Request[Any, Any, Any], given: Given[TokenAsked]) -> Token:
         """A token for any user, so that the page can be anybody."""
         # A page elsewhere may point its own name at 127.0.0.1 (DNS rebinding): its requests carry that name.
@@ -76,7 +77,7 @@ def asset_route(entry: tuple[str, Asset]) -> ControllerRouterHandler:
     """A route that serves one file as it stands."""
     path, asset = entry
 
-    @get(path, **says(is_open=True, is_page=True))
+    @get(path, **says(is_page=True))
     async def file(request: Request[Any, Any, Any]) -> Response[bytes]:
         if asset.is_current(request.headers.get("if-none-match")):
             return Response(b"", status_code=304, headers=asset.headers, media_type=asset.content_type)

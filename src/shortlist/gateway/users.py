@@ -5,11 +5,12 @@ import time
 from typing import Any
 
 from litestar import Request, Response, delete, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from shortlist.features.store import Features
 from shortlist.gateway.answers import PastItem, SessionSaid, UserAnswer
-from shortlist.gateway.gate import Gate
+from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.reading import path_id
 from shortlist.gateway.routing import says
 from shortlist.gateway.shop import Shop
@@ -21,20 +22,20 @@ SHOWN_AFFINITIES = 5
 def user_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     """The routes, over one shop."""
 
-    @get("/users/{user_id:str}", **says(answer=UserAnswer, errors=(403,)))
-    async def get_user(request: Request[Any, Any, Any], user_id: str) -> UserAnswer:
+    @get("/users/{user_id:str}", **says(guard=gate.for_anyone, answer=UserAnswer, errors=(403,)))
+    async def get_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> UserAnswer:
         """The user's features; an unknown user has empty ones."""
-        caller = gate.caller(request)
+        caller = caller_of(request)
         wanted = path_id(user_id, "user_id")
         caller.require_own(wanted)
         now_ms = time.time_ns() // 1_000_000
         (features,) = await asyncio.to_thread(shop.features.read, [wanted], now_ms)
         return summary(wanted, features, _titles(shop, features))
 
-    @delete("/users/{user_id:str}", status_code=204, **says(errors=(403,)))
-    async def delete_user(request: Request[Any, Any, Any], user_id: str) -> Response[None]:
+    @delete("/users/{user_id:str}", status_code=204, **says(guard=gate.for_anyone, errors=(403,)))
+    async def delete_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[None]:
         """Forget the user: features and every cached slate."""
-        caller = gate.caller(request)
+        caller = caller_of(request)
         wanted = path_id(user_id, "user_id")
         caller.require_own(wanted)
         await asyncio.to_thread(shop.features.delete, wanted)

@@ -1,0 +1,132 @@
+"""The application on a real port: HTTP/1.1 and HTTP/2, bodies, and the end."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from shortlist.gateway.server import PortTaken, bound, listening
+from tests.gateway.conftest import Running, server
+
+
+def on_a_port(shop: Running, scenario: Callable[[httpx.AsyncClient], Awaitable[Any]], **client: Any) -> Any:
+    async def main() -> Any:
+        async with (
+            listening(shop.app, host="127.0.0.1", port=0, drain_s=5.0) as address,
+            httpx.AsyncClient(
+                base_url=address,
+                headers={"authorization": f"Bearer {shop.token('ann')}"},
+                timeout=20,
+                **client,
+            ) as asks,
+        ):
+            return await scenario(asks)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("client", "version"), [({}, "HTTP/1.1"), ({"http1": False, "http2": True}, "HTTP/2")], ids=["1.1", "2"]
+)
+def test_both_versions_of_http_are_spoken(shop: Running, client: dict[str, Any], version: str) -> None:
+    shop.slates.at_hand.add("ann")
+
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        for _ in range(2):  # the long way, then a hit
+            answer = await asks.get("/recommendations?user_id=ann")
+            assert (answer.http_version, answer.status_code) == (version, 200)
+            assert answer.headers["x-request-id"] == answer.json()["request_id"]
+        taken = await asks.post("/events", json=[{"item_id": "☕"}])
+        assert (taken.http_version, taken.status_code) == (version, 202)
+        odd = await asks.get("/items/a%2Fb%20%E2%98%95")
+        assert odd.json()["item_id"] == "a/b ☕"
+        assert (await asks.head("/health/live")).status_code == 200
+
+    on_a_port(shop, scenario, **client)
+
+
+@pytest.mark.parametrize("client", [{}, {"http1": False, "http2": True}], ids=["1.1", "2"])
+def test_a_large_body_is_refused_and_its_sender_learns_why(
+    running: Callable[..., Running], client: dict[str, Any]
+) -> None:
+    shop = running(server(max_body_bytes=100_000))
+
+    async def pieces() -> Any:
+        for _ in range(200):
+            yield b"x" * 10_000
+
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        for content in (b"x" * 2_000_000, pieces()):
+            answer = await asks.post("/events", content=content)
+            assert (answer.status_code, answer.json()["type"]) == (413, "/problems/body-too-large")
+        assert (await asks.post("/events", json={"item_id": 1})).status_code == 202
+
+    on_a_port(shop, scenario, **client)
+
+
+@pytest.mark.parametrize("token", ["x" * 20_000, "x" * 1_000_000], ids=["20 kB", "1 MB"])
+def test_a_huge_token_is_refused(shop: Running, token: str) -> None:
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        answer = await asks.get("/recommendations?user_id=ann", headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code in (401, 431)
+
+    on_a_port(shop, scenario)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /recommendations?user_id=a\x00b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /recommendations?user_id=a HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+    ],
+)
+def test_broken_requests_end_their_connection_and_nothing_else(shop: Running, request_bytes: bytes) -> None:
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", asks.base_url.port)
+        writer.write(request_bytes)
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 15)
+        assert answer == b"" or answer.split()[1] in (b"400", b"401", b"431")
+        writer.close()
+        assert (await asks.get("/health/live")).status_code == 200
+
+    on_a_port(shop, scenario)
+
+
+def test_what_is_under_way_at_the_end_is_answered(shop: Running) -> None:
+    begun = asyncio.Event()
+    recommend = shop.slates.recommend
+
+    async def slow(ask: Any) -> Any:
+        begun.set()
+        await asyncio.sleep(0.2)
+        return await recommend(ask)
+
+    shop.slates.recommend = slow  # type: ignore[method-assign]
+
+    async def main() -> list[httpx.Response]:
+        headers = {"authorization": f"Bearer {shop.token('ann')}"}
+        async with httpx.AsyncClient(headers=headers) as asks:
+            async with listening(shop.app, host="127.0.0.1", port=0, drain_s=5.0) as address:
+                url = f"{address}/recommendations?user_id=ann&limit=3"
+                under_way = [asyncio.create_task(asks.get(url)) for _ in range(8)]
+                await begun.wait()
+            answers = await asyncio.gather(*under_way)
+            with pytest.raises(httpx.ConnectError):
+                await asks.get(address)
+            return answers
+
+    assert [answer.status_code for answer in asyncio.run(main())] == [200] * 8
+
+
+def test_a_port_in_use_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}.*server\.port"):
+            bound("127.0.0.1", port)
