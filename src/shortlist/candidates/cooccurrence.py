@@ -51,7 +51,7 @@ def strongest_products(left: Any, right: Any, k: int, *, row_scale: Any, column_
 
 
 def _dense_is_quicker(matrix: Any) -> bool:
-    """Measured on one thread: 25 G multiply-adds a second dense, 0.1 G sparse (one per pair of a user's items)."""
+    """Measured on one thread: 25 G multiply-adds a second dense, 0.1 G sparse (one per pair of items)."""
     users, n = matrix.shape
     degrees = np.diff(matrix.indptr).astype(float)
     return bool(n <= DENSE_BELOW and users * n * n / 2.5e10 < float((degrees**2).sum()) / 1e8)

@@ -12,7 +12,7 @@ from shortlist.arrays import Arrays, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """items, weights: (n, k), each row's neighbours; padding has weight 0.
+    """items, weights: (n, k), each row's neighbours at its end; before them padding of weight 0.
 
     Rows of equal length, because taking whole rows is several times quicker than walking ragged ones.
     """
@@ -36,8 +36,9 @@ class Neighbours:
             if len(values) > width:
                 kept = np.argpartition(values, len(values) - width)[len(values) - width :]
                 values, columns = values[kept], columns[kept]
-            items[row, : len(values)] = columns
-            weights[row, : len(values)] = np.maximum(values, 0)
+            if len(values):
+                items[row, -len(values) :] = columns
+                weights[row, -len(values) :] = np.maximum(values, 0)
         return cls(items, weights)
 
     @classmethod
@@ -48,8 +49,8 @@ class Neighbours:
         start = 0
         for part in parts:
             rows = slice(start, start + len(part))
-            items[rows, : part.items.shape[1]] = part.items
-            weights[rows, : part.items.shape[1]] = part.weights
+            items[rows, width - part.items.shape[1] :] = part.items
+            weights[rows, width - part.items.shape[1] :] = part.weights
             start += len(part)
         return cls(items, weights)
 
@@ -66,7 +67,7 @@ class Neighbours:
     def link(self, of: int, positions: IntArray) -> FloatArray:
         """The weights of the links from one item to `positions`."""
         row = np.zeros(len(self.items), np.float32)
-        np.maximum.at(row, self.items[of], self.weights[of])
+        row[self.items[of]] = self.weights[of]  # a later one overwrites: padding stands before neighbours
         return row[positions]
 
     def arrays(self) -> Arrays:

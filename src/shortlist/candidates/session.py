@@ -84,7 +84,7 @@ class Session(DenseSource):
         found = self.by_item[current]
         lent = np.repeat(weights, found.shape[1])
         flat = found.ravel()
-        order = np.argsort(flat, kind="stable")
+        order = np.argsort(flat)
         flat, lent = flat[order], lent[order]
         begin = int(np.searchsorted(flat, 0))
         flat, lent = flat[begin:], lent[begin:]

@@ -46,11 +46,11 @@ def features(
             columns += list(source.signals(query, positions).T)
     columns += _own(query, positions)
     row = _user(query)
-    table = np.empty((len(positions), len(columns) + len(row)), np.float32)
+    table = np.empty((len(columns) + len(row), len(positions)), np.float32)
     for column, values in enumerate(columns):
-        table[:, column] = values
-    table[:, len(columns) :] = row
-    return table
+        table[column] = values
+    table[len(columns) :] = np.array(row, np.float32)[:, None]
+    return np.ascontiguousarray(table.T)
 
 
 def _own(query: Query, positions: IntArray) -> list[FloatArray]:

@@ -146,7 +146,7 @@ def _second_stage(
     if not training.ranker:
         return None, blend, metrics
     report("ranker", 0.0)
-    threads = training.threads
+    threads = training.threads or 1  # more only by the setting: see `ranker.parameters`
     trees, scores = chosen_size(learned, checked, names, threads=threads, seed=training.seed)
     metrics["ndcg.ranker"] = ndcg(checked, scores)
     report("ranker", 0.6)

@@ -65,7 +65,7 @@ def rows_of(
     """The candidates of each case as rows.
 
     size: items in the catalog. negatives: how many candidates that came to nothing are kept per case, at
-    random; None: all. When sampled, cases without any that came to something are left out: they teach nothing.
+    random; None: all. When sampled, cases without any that came to something are left out.
     """
     rng = np.random.default_rng(seed)
     tables: list[FloatArray] = []

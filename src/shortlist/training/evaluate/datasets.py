@@ -42,12 +42,19 @@ def trials(folder: Path, only: str = "") -> Sequence[Callable[[], list[Trial]]]:
 
 def ml_1m(folder: Path) -> list[Trial]:
     """The NCF leave-one-out split of MovieLens 1M: the last item of each user."""
-    rows = _read(f"select user, item, pos from '{folder}/train.parquet' order by pos, user")
-    titles = _read(f"select item, title, genres from '{folder}/items.parquet' order by item")
+    rows = _read(
+        "select user, item, pos from read_parquet($train) order by pos, user", train=folder / "train.parquet"
+    )
+    titles = _read(
+        "select item, title, genres from read_parquet($items) order by item", items=folder / "items.parquet"
+    )
     table = _movies(titles["item"], titles["title"], titles["genres"])
     data = _interactions(rows["user"], rows["item"], rows["pos"].astype(np.float64), table)
-    last = _read(f"select user, item from '{folder}/test.parquet' order by user")
-    others = _read(f"select user, item from '{folder}/test_negatives.parquet' order by user")
+    last = _read("select user, item from read_parquet($test) order by user", test=folder / "test.parquet")
+    others = _read(
+        "select user, item from read_parquet($negatives) order by user",
+        negatives=folder / "test_negatives.parquet",
+    )
     sampled = _groups(others["user"], others["item"])
     wanted = {u: [i] for u, i in zip(last["user"], last["item"], strict=True)}
     full = _cases(data, {str(u): np.array(i, np.int32) for u, i in wanted.items()})
@@ -68,33 +75,42 @@ def ml_1m(folder: Path) -> list[Trial]:
 
 def ml_latest_small(folder: Path) -> list[Trial]:
     """MovieLens latest-small, split by time."""
-    rows = _read(f"select userId, movieId, timestamp ts from '{folder}/ratings.csv.gz' order by ts")
-    titles = _read(f"select movieId, title, genres from '{folder}/movies.csv.gz' order by movieId")
+    rows = _read(
+        "select userId, movieId, timestamp ts from read_csv($ratings) order by ts",
+        ratings=folder / "ratings.csv.gz",
+    )
+    titles = _read(
+        "select movieId, title, genres from read_csv($movies) order by movieId",
+        movies=folder / "movies.csv.gz",
+    )
     table = _movies(titles["movieId"], titles["title"], titles["genres"])
     return [_temporal("ml-latest-small", rows["userId"], rows["movieId"], rows["ts"], table)]
 
 
 def ml_100k(folder: Path) -> list[Trial]:
     """MovieLens 100k, split by time."""
-    options = "header=false, delim='\t', names=['u','i','r','ts']"
-    rows = _read(f"select u, i, ts from read_csv('{folder}/u.data.gz', {options}) order by ts")
+    rows = _read(
+        "select u, i, ts from read_csv($events, header=false, delim='\t', names=['u','i','r','ts']) order by ts",
+        events=folder / "u.data.gz",
+    )
     table = _bare(rows["i"])
     return [_temporal("ml-100k", rows["u"], rows["i"], rows["ts"], table)]
 
 
 def online_retail(folder: Path) -> list[Trial]:
     """Purchases of a gift shop: the last 28 days, new items only, then with repeats."""
-    known = f"select distinct item from '{folder}/split28/train.parquet'"
     rows = _read(
-        f"""select CustomerID::varchar u, StockCode i, epoch(min(InvoiceDate)) ts, min(Description) title
-        from '{folder}/transactions.parquet'
-        where Quantity > 0 and UnitPrice > 0 and CustomerID is not null and StockCode in ({known})
-        and InvoiceDate < '2011-11-12' group by u, InvoiceNo, i order by ts, u, i"""
+        """select CustomerID::varchar u, StockCode i, epoch(min(InvoiceDate)) ts, min(Description) title
+        from read_parquet($rows)
+        where Quantity > 0 and UnitPrice > 0 and CustomerID is not null and StockCode in (select distinct item from read_parquet($known))
+        and InvoiceDate < '2011-11-12' group by u, InvoiceNo, i order by ts, u, i""",
+        rows=folder / "transactions.parquet",
+        known=folder / "split28/train.parquet",
     )
     titles = dict(zip(rows["i"], rows["title"], strict=True))
     table = ItemTable([Item(item_id=str(i), title=str(titles[i] or "")) for i in sorted(titles)], 1)
     data = _interactions(rows["u"], rows["i"], rows["ts"].astype(np.float64), table, purchases=True)
-    test = _read(f"select user, item, repeat from '{folder}/split28/test.parquet'")
+    test = _read("select user, item, repeat from read_parquet($test)", test=folder / "split28/test.parquet")
     cuts, headline = (20,), ("Recall@20", "NDCG@20")
     made = []
     for repeats in (False, True):
@@ -116,8 +132,14 @@ def online_retail(folder: Path) -> list[Trial]:
 
 def yoochoose(folder: Path) -> list[Trial]:
     """Anonymous click sessions: each next click of the following day."""
-    train = _read(f"select SessionId u, ItemId i, Time ts from '{folder}/train.tsv.gz' order by ts")
-    test = _read(f"select SessionId u, ItemId i, Time ts from '{folder}/test.tsv.gz' order by u, ts")
+    train = _read(
+        "select SessionId u, ItemId i, Time ts from read_csv($train) order by ts",
+        train=folder / "train.tsv.gz",
+    )
+    test = _read(
+        "select SessionId u, ItemId i, Time ts from read_csv($test) order by u, ts",
+        test=folder / "test.tsv.gz",
+    )
     table = _bare(train["i"])
     data = _interactions(train["u"], train["i"], train["ts"].astype(np.float64), table)
     cases = []
@@ -225,9 +247,11 @@ def _bare(ids: NDArray[Any]) -> ItemTable:
     return ItemTable([Item(item_id=str(i)) for i in np.unique(ids)], 1)
 
 
-def _read(query: str) -> dict[str, NDArray[Any]]:
+def _read(query: str, **files: Path) -> dict[str, NDArray[Any]]:
+    """The columns of a query over files, which it names as $parameters."""
     with duckdb.connect() as database:
-        columns: dict[str, NDArray[Any]] = database.sql(query).fetchnumpy()
+        paths = {name: str(path) for name, path in files.items()}
+        columns: dict[str, NDArray[Any]] = database.execute(query, paths).fetchnumpy()
     return columns
 
 
