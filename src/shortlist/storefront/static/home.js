@@ -23,7 +23,7 @@ export function avatar(person) {
     const image = h("img", { alt: "", src: person.avatar });
     image.addEventListener("error", () => image.remove());
     show(face, image);
-  } else if (typeof person.avatar === "string" && [...person.avatar].length <= 3 && person.avatar) {
+  } else if (typeof person.avatar === "string" && /^\P{ASCII}{1,10}$/u.test(person.avatar)) {
     face.textContent = person.avatar; // an emoji
   }
   return face;
@@ -50,7 +50,7 @@ export function home(main, shop, { hands, place }) {
   let isFirst = true;
   let countdown = null;
 
-  show(main, personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, grid, pager);
+  show(main, personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, h("h2", { class: "unseen" }, "Recommendations"), grid, pager);
 
   function drawPersonas() {
     const known = [...shop.personas, shop.guest()];
@@ -76,7 +76,7 @@ export function home(main, shop, { hands, place }) {
 
   function drawHead() {
     const { category, page } = place;
-    const who = shop.user?.isGuest ? "you" : (shop.user?.name ?? "you");
+    const who = shop.user?.isGuest ? "you" : (shop.user?.name ?? "you").replace(/^The /, "the ");
     title.textContent = category ? `${category} for ${who}` : `Picked for ${who}`;
     const slate = shop.slate;
     const count = slate?.features?.interaction_count ?? 0;
@@ -152,7 +152,7 @@ export function home(main, shop, { hands, place }) {
     const [name, text] = explain(problem);
     show(notices, h("div", { class: `notice ${problem.status === 429 ? "is-warm" : "is-bad"}`, role: "alert", data: { problem: problem.status } },
       icon(problem.status === 429 ? "clock" : "alert"),
-      h("div", {}, h("strong", {}, name), " ", text, " ", again),
+      h("div", {}, h("strong", {}, ended(name)), " ", ended(text), " ", again),
       h("button", { class: "button is-small", type: "button", on: { click: () => shop.show() } }, "Try now")));
   }
 
@@ -179,6 +179,8 @@ export function home(main, shop, { hands, place }) {
     for (const [name, act] of Object.entries(listen)) shop.removeEventListener(name, act);
   };
 }
+
+const ended = (text) => (/[.!?…]$/.test(text) || !text ? text : `${text}.`);
 
 export function explain(problem) {
   if (problem.status === 429) return ["A little fast.", problem.detail || "This user has asked often enough for this minute."];

@@ -35,7 +35,7 @@ const hands = {
   },
   act(type, item, said, fields) {
     shop.act(type, item, fields);
-    const undo = type === "purchase" ? { label: "Cancel", act: () => shop.act("cancel", item, { quantity: 1 }) } : null;
+    const undo = type === "purchase" ? { label: "Undo", act: () => shop.act("cancel", item, { quantity: 1 }) } : null;
     if (said) toast(said, undo);
   },
 };

@@ -40,7 +40,7 @@ export class Shop extends EventTarget {
     const options = new URLSearchParams(location.search);
     this.tracker = new Tracker({
       token: (userId, ask) => token(userId, ask),
-      urgent: ["click", "purchase", "cart", "like", "dislike", "rating"],
+      urgent: ["click", "purchase", "cart", "like", "dislike", "rating", "cancel"],
       intervalMs: Number(options.get("flush_ms")) || 5_000, // tests need not wait
       onEvent: (...what) => this.#noted(...what),
     });
@@ -157,8 +157,13 @@ export class Shop extends EventTarget {
     }
     this.timings = [...this.timings, slate].slice(-KEPT_TIMINGS);
     this.#expected = Math.max(this.#expected, slate.features?.interaction_count ?? 0);
-    if (!slate.model?.version) this.#retry = setTimeout(() => this.show(), NO_MODEL_S * 1000);
+    if (!slate.model?.version) this.#retry = setTimeout(() => this.#lookForModel(), NO_MODEL_S * 1000);
     this.#tell("slate", { isReaction });
+  }
+
+  #lookForModel() {
+    if (document.visibilityState === "visible") this.show();
+    else this.#retry = setTimeout(() => this.#lookForModel(), NO_MODEL_S * 1000);
   }
 
   #fail(error) {

@@ -16,7 +16,7 @@ export function strip(aside, shop, { startOver }) {
   const bar = h("button", { class: "strip-bar", type: "button", "aria-controls": "strip-body", on: { click: toggle } }, icon("pulse"), h("b", {}, "What just happened"), summary, chevron);
   const boxes = Object.fromEntries(["timing", "log", "user", "why"].map((name) => [name, h("section", { data: { box: name } })]));
   body.append(...Object.values(boxes));
-  show(aside, bar, body);
+  show(aside, h("h2", { class: "unseen" }, "What just happened"), bar, body);
   setOpen(remembered() ?? matchMedia("(min-width: 1240px)").matches);
 
   function setOpen(isOpen) {
