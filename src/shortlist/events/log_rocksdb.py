@@ -26,6 +26,7 @@ from shortlist.events.log import (
     Stored,
 )
 from shortlist.events.partition import partition_of
+from shortlist.ops import telemetry
 
 log = structlog.get_logger()
 
@@ -122,6 +123,7 @@ class RocksLog(EventLog):
         with self._lock:
             if self._is_closing or self._writer is None or self._waiting + len(records) > self._max_waiting:
                 self.dropped += len(records)
+                telemetry.SERVED_DROPPED.inc(len(records))
                 return
             self._put(waiting, urgent=False)
 
@@ -183,6 +185,8 @@ class RocksLog(EventLog):
                 self.appended += records
                 self.synced += 1
                 self._moved.notify_all()
+            telemetry.LOG_QUEUE.set(self._waiting)
+        telemetry.LOG_BATCH.observe(records)
         _tell(waiting, placed, error)
 
     def _place(

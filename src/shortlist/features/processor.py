@@ -8,6 +8,7 @@ import structlog
 
 from shortlist.events.log import EVENTS, EventLog, OffsetGone, RecordCorrupt, Stored
 from shortlist.features.store import FeatureStore, Folded, OffsetMoved
+from shortlist.ops import telemetry
 from shortlist.progress import Report, silent
 
 log = structlog.get_logger()
@@ -88,6 +89,7 @@ class Processor:
                 if self._stopping.is_set() and time.monotonic() > self._drain_until:
                     return
                 self._fold_safely(partition)
+            telemetry.LAG.set(sum(max(0, end - at) for end, at in zip(ends, self._offsets, strict=True)))
             if behind:
                 ends = self._log.ends(EVENTS)
             elif self._stopping.is_set():
@@ -100,7 +102,7 @@ class Processor:
         try:
             self._fold(partition)
         except Exception:
-            self.failures += 1
+            self._failed()
             log.exception("fold failed; trying again", partition=partition, offset=self._offsets[partition])
             self._stopping.wait(WAIT_S)
 
@@ -115,7 +117,7 @@ class Processor:
             return
         except RecordCorrupt as corrupt:
             log.error("record passed over", partition=partition, offset=corrupt.offset, why=str(corrupt))
-            self.unreadable += 1
+            self._unreadable()
             self._pass_over(partition, corrupt.offset + 1)
             return
         if batch:
@@ -131,21 +133,36 @@ class Processor:
             return
         except POISON:
             # Something in this batch. Alone, each record folds or is the culprit.
-            self.failures += 1
+            self._failed()
             if len(batch) > 1:
                 log.exception("batch does not fold; going one by one", partition=partition, offset=expect)
                 for record in batch:
                     self._fold_batch(partition, [record])
                 return
             log.exception("record does not fold and is passed over", partition=partition, offset=expect)
-            self.unreadable += 1
+            self._unreadable()
             self._pass_over(partition, next_offset)
             return
         self._offsets[partition] = next_offset
+        self._count(folded)
+        telemetry.EVENT_VISIBLE.observe(max(0.0, time.time() - batch[0].appended_ms / 1000))
+        self._tell(partition, folded)
+
+    def _count(self, folded: Folded) -> None:
         self.folded += len(folded.events)
         self.duplicates += folded.duplicates
         self.unreadable += folded.unreadable
-        self._tell(partition, folded)
+        telemetry.EVENTS_FOLDED.inc(len(folded.events))
+        telemetry.EVENTS_DUPLICATE.inc(folded.duplicates)
+        telemetry.EVENTS_UNREADABLE.inc(folded.unreadable)
+
+    def _unreadable(self) -> None:
+        self.unreadable += 1
+        telemetry.EVENTS_UNREADABLE.inc()
+
+    def _failed(self) -> None:
+        self.failures += 1
+        telemetry.FAILURES.labels("processor").inc()
 
     def _pass_over(self, partition: int, next_offset: int) -> None:
         self._store.fold(partition, [], expect=self._offsets[partition], next_offset=next_offset)
@@ -156,5 +173,5 @@ class Processor:
             try:
                 listener(partition, folded)
             except Exception:
-                self.failures += 1
+                self._failed()
                 log.exception("listener failed", partition=partition)
