@@ -130,7 +130,11 @@ async def _destination(settings: Settings, home: Home) -> AsyncIterator["Destina
         from shortlist.importing.destination_http import ServerApi
 
         with followed(settings, home) as loop:
-            yield ServerApi(url, lambda: _token(settings, home), items, loop.log)
+            to = ServerApi(url, lambda: _token(settings, home), items, loop.log)
+            try:
+                yield to
+            finally:
+                to.close()
 
 
 def _server(home: Home) -> str | None:

@@ -79,7 +79,7 @@ class Engines(Destination):
 
     async def categories(self) -> dict[str, str]:
         """See the port."""
-        return {item.item_id: item.category async for item in self._catalog.all() if item.category}
+        return await categories_in(self._catalog)
 
     async def append(self, events: Sequence[Event]) -> None:
         """See the port."""
@@ -96,6 +96,11 @@ class Engines(Destination):
     def fold(self, report: Report) -> None:
         """See the port."""
         self._fold(report)
+
+
+async def categories_in(catalog: CatalogStore) -> dict[str, str]:
+    """The primary category of every item of a catalog that has one."""
+    return {item.item_id: item.category async for item in catalog.all() if item.category}
 
 
 async def where_bare(catalog: CatalogStore, items: Sequence[Item]) -> list[Item]:

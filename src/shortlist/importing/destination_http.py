@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import time
 from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,7 +12,7 @@ from shortlist.catalog.item import Item
 from shortlist.catalog.store import CatalogStore
 from shortlist.events.event import Event
 from shortlist.events.log import EVENTS, EventLog
-from shortlist.importing.destination import Destination, ids_since, where_bare
+from shortlist.importing.destination import Destination, categories_in, ids_since, where_bare
 from shortlist.importing.problem import ImportFailed
 from shortlist.progress import Report
 
@@ -43,32 +43,24 @@ class ServerApi(Destination):
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         self._url, self._token, self._catalog, self._log, self._sleep = url, token, catalog, log, sleep
-        self._last: str | None = None
 
     async def put_items(self, items: Sequence[Item]) -> None:
         """See the port."""
         await self._catalog.put(items)
-        self._last = items[-1].item_id if items else self._last
 
     async def put_where_bare(self, items: Sequence[Item]) -> int:
         """See the port."""
         filled = await where_bare(self._catalog, items)
-        await self.put_items(filled)
+        await self._catalog.put(filled)
         return len(filled)
 
     async def add_missing(self, item_ids: Sequence[str]) -> int:
         """See the port."""
-        added = await self._catalog.add_missing(item_ids)
-        if added:
-            known = await self._catalog.get(item_ids)
-            self._last = next((item.item_id for item in reversed(known) if item is not None), self._last)
-        return added
+        return await self._catalog.add_missing(item_ids)
 
     async def categories(self) -> dict[str, str]:
-        """None: the server fills them in, once it shows the items just written."""
-        if self._last is not None:
-            await asyncio.to_thread(self._wait_for_item, self._last)
-        return {}
+        """See the port. The server may not show yet what was just written, so events bring their category."""
+        return await categories_in(self._catalog)
 
     async def append(self, events: Sequence[Event]) -> None:
         """See the port. Raises ImportFailed when the server refuses an event or does not come back."""
@@ -94,13 +86,9 @@ class ServerApi(Destination):
     def fold(self, report: Report) -> None:
         """Nothing to do: the server folds what comes."""
 
-    def _wait_for_item(self, item_id: str) -> None:
-        """Events get their category from what the server shows, which lags the database by a second."""
-        for _ in range(50):
-            status, _answer = self._ask("GET", f"/items/{quote(item_id, safe='')}", None)
-            if status == 200:
-                return
-            self._sleep(0.1)
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
 
     def _patiently(self, method: str, path: str, body: bytes) -> object:
         waited = 0.0

@@ -86,6 +86,16 @@ def files_of(path: Path) -> list[Found]:
     return _members(path)
 
 
+def neighbours_of(path: Path) -> list[Found]:
+    """The files that lie beside a file, by name; none for a folder. Nothing in them is looked at."""
+    if not path.is_file():
+        return []
+    try:
+        return [Found(other) for other in sorted(path.parent.iterdir()) if other != path and other.is_file()]
+    except OSError:
+        return []
+
+
 def stage(found: Found, folder: Path, encoding: str, report: Report) -> Staged:
     """Bring `found` into a form that DuckDB reads in parallel: decompressed and in UTF-8, in `folder` if it
     was not so already.

@@ -15,7 +15,7 @@ from shortlist.home import Home
 from shortlist.importing.destination import Destination
 from shortlist.importing.events import FIELDS, TIME_MS, batches, item_ids, load_events
 from shortlist.importing.formats import recognise
-from shortlist.importing.found import Found, Staged, files_of, stage
+from shortlist.importing.found import Found, Staged, files_of, neighbours_of, stage
 from shortlist.importing.items import read_items
 from shortlist.importing.layout import look
 from shortlist.importing.manifest import Entry, Manifest, key_of, key_of_all
@@ -208,10 +208,9 @@ def _refuse_half_done(manifest: Manifest, entry: Entry) -> None:
 
 def _plan_of_path(path: Path, request: Request) -> Plan:
     given = files_of(path)
-    if not request.mapping and not request.type:
-        beside = [f for f in files_of(path.parent) if f not in given] if path.is_file() else []
-        if plan := recognise(given, beside):
-            return plan
+    is_told = bool(request.mapping or request.type)
+    if not is_told and (plan := recognise(given, neighbours_of(path))):
+        return plan
     tables = _tables(path)
     if not tables:
         raise FormatUnknown(f"{path}: no file with rows in it (looked for {', '.join(TABLES)})")
