@@ -36,6 +36,9 @@ OF_TYPE = {"purchase": "bought", "cart": "carted", "rating": "liked", "like": "l
 GENERAL = {"popular": 0.3, "trending": 0.3}
 PAST = 10  # last different items that a reason may lean on
 MENTIONED = 0.2  # share of the strongest contribution from which a source is named
+NAMED = 4  # most sources that are named
+# Sources that know how near two items are; the first one there is answers.
+LINKED = ("item_to_item", "content", "item_knn", "transitions")
 
 
 def words(code: str, because: str, table: ItemTable) -> str:
@@ -51,18 +54,17 @@ def words(code: str, because: str, table: ItemTable) -> str:
 
 def contributions(
     raw: Mapping[str, FloatArray], weights: Mapping[str, float]
-) -> tuple[list[str], FloatArray]:
-    """Names of the sources and (sources, n) how much each speaks for each item, on one scale.
+) -> tuple[list[str], FloatArray, FloatArray]:
+    """Names of the sources, their raw scores (sources, n), and how much each speaks for each item, on one
+    scale.
 
     raw: scores by source name. weights: how far each source is believed (the blend's), 1 where unknown.
     """
     names = list(raw)
-    table = np.zeros((len(names), len(next(iter(raw.values()))) if raw else 0), np.float32)
-    for row, name in enumerate(names):
-        largest = raw[name].max(initial=0.0)
-        if largest > 0:
-            table[row] = raw[name] * ((weights.get(name, 1.0) or 0.1) * GENERAL.get(name, 1.0) / largest)
-    return names, table
+    scores = np.stack([raw[name] for name in names]).astype(np.float32, copy=False)
+    largest = np.maximum(scores.max(axis=1, initial=0.0), 1e-9)
+    believed = [(weights.get(name, 1.0) or 0.1) * GENERAL.get(name, 1.0) for name in names]
+    return names, scores, scores * (np.array(believed, np.float32) / largest)[:, None]
 
 
 def leaning(
@@ -70,20 +72,16 @@ def leaning(
 ) -> tuple[IntArray, IntArray]:
     """The last different items (m,) and, for each of `positions`, which of them it is nearest to, -1: none.
 
-    Nearness is what the item vectors say; where there are none, what followed or went together.
+    Nearness is what the item vectors say; where there are none, what went together or followed.
     """
     past, _ = last_distinct(query, len(query.allowed) if query.allowed is not None else 2**31 - 1, PAST)
     nearest = np.full(len(positions), -1, np.int32)
     if not len(past) or not len(positions):
         return past, nearest
-    strength = np.zeros((len(past), len(positions)), np.float32)
-    for name in ("item_to_item", "content", "item_knn", "transitions"):
-        source = sources.get(name)
-        found = _links(source, past, positions) if source is not None else None
-        if found is not None:
-            largest = found.max(initial=0.0)
-            if largest > 0:
-                strength += found / largest
+    links = (_links(sources[name], past, positions) for name in LINKED if name in sources)
+    strength = next((found for found in links if found is not None), None)
+    if strength is None:
+        return past, nearest
     strength[past[:, None] == positions[None, :]] = 0.0  # an item is no reason for itself
     best = strength.argmax(axis=0)
     has = strength[best, np.arange(len(positions))] > 0
@@ -140,39 +138,37 @@ def reasons(
 
     last_type: by position, the user's last event on a past item. own_categories: codes.
     """
-    names, table_of = contributions(raw, weights)
+    if not raw or not len(positions):
+        return []
+    names, scores, parts = contributions(raw, weights)
     past, nearest = leaning(query, positions, sources)
-    order = np.argsort(-table_of, axis=0, kind="stable")
-    parts = table_of.T.tolist()
-    raw_rows = np.stack([raw[name] for name in names]).T.tolist() if names else [[]] * len(positions)
-    own, ids = set(own_categories), table.ids
-    category = table.category[positions].tolist()
-    past_list = past.tolist()
+    order = np.argsort(-parts, axis=0, kind="stable")[:NAMED]
+    best = np.take_along_axis(parts, order, axis=0)
+    speaks = (best > 0) & (best >= MENTIONED * best[0])
+    raw_best = np.take_along_axis(scores, order, axis=0).astype(np.float64).round(5)
+    rows = zip(
+        order.T.tolist(),
+        speaks.sum(axis=0).tolist(),  # they come first: contributions fall
+        raw_best.T.tolist(),
+        nearest.tolist(),
+        table.category[positions].tolist(),
+        strict=True,
+    )
+    own, ids, categories, past_list = set(own_categories), table.ids, table.categories, past.tolist()
     result = []
-    rows = zip(order.T.tolist(), parts, raw_rows, nearest.tolist(), category, strict=True)
-    for ranks, shares, scores, near, code in rows:
-        least = shares[ranks[0]] * MENTIONED if ranks else 0.0
-        named = {
-            names[row]: float(f"{scores[row]:.4g}")
-            for row in ranks
-            if shares[row] > 0 and shares[row] >= least
-        }
-        strongest = next(iter(named), "popular")
-        if strongest == "trending":
-            why, of = "trending", ""
-        elif strongest == "popular":
+    for ranks, count, values, near, code in rows:
+        named = {names[row]: value for row, value in zip(ranks[:count], values, strict=False)}
+        strongest = names[ranks[0]] if count else "popular"
+        if strongest == "popular":
             is_own = code >= 0 and (code in own or code == query.category)
-            why, of = ("popular_category", table.categories[code]) if is_own else ("popular", "")
-        elif strongest == "again":
-            why, of = "again", ""
-        elif near < 0:
-            why, of = "taste", ""
-        elif strongest == "bought_together":
-            why, of = "bought_together", ids[past_list[near]]
-        elif strongest == "als" and len(named) == 1:
-            why, of = "taste", ""
+            result.append(("popular_category", categories[code], named) if is_own else ("popular", "", named))
+        elif strongest in ("trending", "again"):
+            result.append((strongest, "", named))
+        elif near < 0 or (strongest == "als" and count == 1):
+            result.append(("taste", "", named))
         else:
-            past_item = past_list[near]
-            why, of = OF_TYPE.get(last_type.get(past_item, ""), "viewed"), ids[past_item]
-        result.append((why, of, named))
+            of = past_list[near]
+            is_basket = strongest == "bought_together"
+            why = "bought_together" if is_basket else OF_TYPE.get(last_type.get(of, ""), "viewed")
+            result.append((why, ids[of], named))
     return result
