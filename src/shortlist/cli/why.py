@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shortlist.features.store import Features
     from shortlist.serving.why import Explanation, Said
 
+NOTHING = 1e-6  # what is left of a zero in a product of vectors
+
 
 @click.command()
 @home_option
@@ -96,7 +98,7 @@ def told(answer: "Explanation") -> list[str]:
     if not answer.interactions:
         lines.append(f"{answer.user_id} has no past here: a guest gets what is popular.")
     if answer.rank:
-        would = "It ranks" if not answer.kept_out else "By its score it would rank"
+        would = "By its score it would rank" if answer.is_filtered else "It ranks"
         lines.append(
             f"{would} {answer.rank} of {answer.candidates} candidates before rules; "
             f"the {answer.order} gives it {answer.score:.4f}, the last of the slate {answer.last_score:.4f}."
@@ -110,7 +112,7 @@ def told(answer: "Explanation") -> list[str]:
 def _line(said: "Said") -> str:
     if said.place:
         place = f"{said.place} of {said.of}"
-    elif said.score:
+    elif abs(said.score) > NOTHING:
         place = "does not propose it"
     else:
         place = "knows nothing of it"

@@ -1,0 +1,59 @@
+"""Why a user gets an item, in words."""
+
+from click.testing import CliRunner
+from tests.cli.conftest import BIKES, TEA, shop_events
+
+from shortlist.cli.why import command
+from shortlist.home import Home
+
+
+def why(home: Home, *args: str) -> str:
+    result = CliRunner().invoke(command, ["--home", str(home.path), *args])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def new_to(user: str, items: list[str]) -> str:
+    seen = {event.item_id for event in shop_events() if event.user_id == user}
+    return next(item for item in items if item not in seen)
+
+
+def test_an_item_of_the_users_taste_is_in_with_its_place_and_sources(trained_home: Home) -> None:
+    said = why(trained_home, "u3", new_to("u3", TEA), "--limit", "15")
+
+    assert said.startswith("Yes: “Tea ")
+    assert "Under it stands:" in said
+    assert "transitions" in said
+
+
+def test_an_item_that_ranks_too_low_says_how_low(trained_home: Home) -> None:
+    said = why(trained_home, "u3", "bike6", "--limit", "1")
+
+    assert said.startswith("No:")
+    assert "items rank above it, and the slate has 1" in said
+    assert "It ranks 15 of 15 candidates" in said
+
+
+def test_what_was_bought_or_disliked_is_named_with_its_setting(trained_home: Home) -> None:
+    assert "the user bought it (rules.repeat_purchases" in why(trained_home, "buyer", "tea0")
+    assert "the user disliked it" in why(trained_home, "buyer", "tea2")
+
+
+def test_what_cannot_be_served_says_why(trained_home: Home) -> None:
+    assert "it is hidden" in why(trained_home, "u3", "tea hidden")
+    assert "it is not in the catalog" in why(trained_home, "u3", "nowhere")
+
+
+def test_a_stranger_is_a_guest(trained_home: Home) -> None:
+    assert "a guest gets what is popular" in why(trained_home, "stranger", "tea0")
+
+
+def test_a_cap_that_left_no_place_is_named(trained_home: Home) -> None:
+    outputs = [why(trained_home, "u3", item, "--limit", "6") for item in TEA]
+
+    assert any("3 of Tea rank above it already (rules.max_per_category)" in said for said in outputs)
+
+
+def test_every_bike_gets_an_answer(trained_home: Home) -> None:
+    assert all(why(trained_home, "u12", item, "--features") for item in BIKES)
