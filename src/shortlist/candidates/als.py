@@ -44,8 +44,8 @@ class Als(TrainedSource):
         items: ItemTable,
         settings: TrainingSettings,
         *,
-        regularization: float = 30.0,
-        confidence: float = 10.0,
+        regularization: float = 1.0,
+        confidence: float = 40.0,
         factors: int | None = None,
         iterations: int = 12,
     ) -> Self:

@@ -1,0 +1,84 @@
+"""What every scorer must do. Later adapters (a model server) join `SCORERS` and pass unchanged."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+
+from shortlist.ranking.scorer import Calibration, Scorer, ScorerUnavailable
+from shortlist.ranking.scorer_onnx import OnnxScorer
+from shortlist.training.ranker import to_onnx
+
+NAMES = ("first", "second", "third")
+CALIBRATION = Calibration(slope=1.5, offset=-1.0)
+
+
+@pytest.fixture(scope="module")
+def booster() -> Any:
+    rng = np.random.default_rng(1)
+    features = rng.random((600, 3))
+    grades = (features[:, 0] + 0.2 * rng.random(600) > 0.8).astype(int)
+    data = lightgbm.Dataset(features, label=grades, group=[20] * 30)
+    options = {"objective": "lambdarank", "num_leaves": 7, "verbosity": -1, "num_threads": 1}
+    return lightgbm.train(options, data, num_boost_round=20)
+
+
+SCORERS: dict[str, Callable[[bytes], Scorer]] = {
+    "onnx": lambda model: OnnxScorer(model, feature_names=NAMES, calibration=CALIBRATION, model_version="7"),
+}
+
+
+@pytest.fixture(params=SCORERS)
+def scorer(request: pytest.FixtureRequest, booster: Any) -> Scorer:
+    return SCORERS[request.param](to_onnx(booster, len(NAMES)))
+
+
+def rows(n: int, seed: int = 2) -> Any:
+    return np.random.default_rng(seed).random((n, 3)).astype(np.float32)
+
+
+def test_it_says_what_it_is(scorer: Scorer) -> None:
+    assert scorer.model_version == "7"
+    assert scorer.feature_names == NAMES
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 500])
+def test_one_probability_per_row(scorer: Scorer, n: int) -> None:
+    scores = scorer.score(rows(n), timeout_s=1.0)
+    assert scores.shape == (n,)
+    assert scores.dtype == np.float32
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_it_agrees_with_the_model_it_was_made_from(scorer: Scorer, booster: Any) -> None:
+    features = rows(300)
+    expected = CALIBRATION.probability(booster.predict(features).astype(np.float32))
+    # ONNX sums trees in 32 bits, LightGBM in 64.
+    np.testing.assert_allclose(scorer.score(features, timeout_s=1.0), expected, atol=1e-5)
+
+
+def test_better_rows_score_higher(scorer: Scorer) -> None:
+    scores = scorer.score(np.array([[0.1, 0.5, 0.5], [0.95, 0.5, 0.5]], np.float32), timeout_s=1.0)
+    assert scores[1] > scores[0]
+
+
+def test_a_row_scores_alike_alone_and_among_others(scorer: Scorer) -> None:
+    features = rows(50)
+    alone = [float(scorer.score(features[n : n + 1], timeout_s=1.0)[0]) for n in range(50)]
+    np.testing.assert_allclose(scorer.score(features, timeout_s=1.0), alone, atol=1e-7)
+
+
+def test_threads_do_not_disturb_each_other(scorer: Scorer) -> None:
+    tables = [rows(40, seed) for seed in range(20)]
+    alone = [scorer.score(table, timeout_s=1.0).tolist() for table in tables]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda table: scorer.score(table, timeout_s=1.0).tolist(), tables))
+    assert alone == together
+
+
+def test_no_model_is_a_clear_error() -> None:
+    with pytest.raises(ScorerUnavailable, match="ranker 7 cannot be loaded"):
+        SCORERS["onnx"](b"nothing of the kind")

@@ -1,0 +1,62 @@
+"""The index finds what an exhaustive search finds, or nearly, and never what is not allowed."""
+
+import numpy as np
+import pytest
+
+from shortlist.arrays import FloatArray
+from shortlist.retrieval.index import VectorIndex
+
+
+@pytest.fixture(scope="module")
+def vectors() -> FloatArray:
+    rng = np.random.default_rng(5)
+    centres = rng.standard_normal((40, 16))
+    made = centres[rng.integers(40, size=2_000)] + 0.3 * rng.standard_normal((2_000, 16))
+    made[7] = 0
+    return made.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def hnsw(vectors: FloatArray) -> VectorIndex:
+    return VectorIndex.over(vectors, threads=1, exact_below=100)
+
+
+def test_the_graph_finds_nearly_all_of_the_nearest(vectors: FloatArray, hnsw: VectorIndex) -> None:
+    exact = VectorIndex.over(vectors)
+    shares = [np.isin(exact.search(v, 50)[0], hnsw.search(v, 50)[0]).mean() for v in vectors[50:100]]
+    assert np.mean(shares) > 0.95  # the flow's own "95 % recall@50"
+
+
+def test_scores_are_exact_and_best_first(vectors: FloatArray, hnsw: VectorIndex) -> None:
+    positions, scores = hnsw.search(vectors[3], 20)
+    np.testing.assert_allclose(scores, vectors[positions] @ vectors[3], rtol=1e-5)
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_what_is_not_allowed_is_not_found(vectors: FloatArray, hnsw: VectorIndex) -> None:
+    allowed = np.arange(2_000) % 2 == 0
+    for index in (hnsw, VectorIndex.over(vectors)):
+        positions, _ = index.search(vectors[3], 20, allowed=allowed, spare=40)
+        assert len(positions) == 20
+        assert (positions % 2 == 0).all()
+
+
+def test_a_row_of_zeros_is_no_item(hnsw: VectorIndex, vectors: FloatArray) -> None:
+    assert 7 not in hnsw.search(vectors[3], 2_000)[0]
+
+
+def test_it_is_the_same_from_its_arrays(hnsw: VectorIndex, vectors: FloatArray) -> None:
+    again = VectorIndex.from_arrays(hnsw.arrays())
+    for asked in vectors[:20]:
+        np.testing.assert_array_equal(again.search(asked, 10)[0], hnsw.search(asked, 10)[0])
+
+
+def test_positions_beyond_score_nothing(hnsw: VectorIndex, vectors: FloatArray) -> None:
+    values = hnsw.products(vectors[3], np.array([3, 5_000], np.int32))
+    assert values[0] > 0
+    assert values[1] == 0
+
+
+def test_an_empty_index_finds_nothing() -> None:
+    empty = VectorIndex.over(np.zeros((0, 4), np.float32))
+    assert len(empty.search(np.ones(4, np.float32), 5)[0]) == 0
