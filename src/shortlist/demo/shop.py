@@ -38,25 +38,25 @@ class Shop:
     personas: list[Persona]
 
 
-def make_shop(seed: int = 7, end_ms: int = END_MS) -> Shop:
+def make_shop(seed: int = 7, end_ms: int = END_MS, *, sessions: int = SESSIONS) -> Shop:
     """The shop of a seed, its past ending at `end_ms`. Equal arguments, equal shops."""
     rng = np.random.default_rng(seed)
     goods = make_goods(rng, end_ms)
     tastes = make_tastes(rng, goods, USERS)
     visits = _Visits(rng, goods, tastes, end_ms)
-    for user, start_ms in _sessions(rng, tastes, end_ms):
+    for user, start_ms in _sessions(rng, tastes, end_ms, sessions):
         visits.visit(user, start_ms)
     events = sorted(visits.events, key=lambda event: event.ts)
     return Shop(goods.items, events, [role.persona for role in ROLES])
 
 
-def _sessions(rng: np.random.Generator, tastes: Tastes, end_ms: int) -> list[tuple[int, int]]:
+def _sessions(rng: np.random.Generator, tastes: Tastes, end_ms: int, count: int) -> list[tuple[int, int]]:
     """(user, when) of every session by time: evenings and weekends are busier."""
-    users = rng.choice(len(tastes.user_ids), SESSIONS, p=tastes.activity)
-    days = rng.choice(DAYS, SESSIONS, p=_weights([1.35 if d % 7 in (5, 6) else 1.0 for d in range(DAYS)]))
+    users = rng.choice(len(tastes.user_ids), count, p=tastes.activity)
+    days = rng.choice(DAYS, count, p=_weights([1.35 if d % 7 in (5, 6) else 1.0 for d in range(DAYS)]))
     hours = np.array([1, 1, 0, 0, 0, 1, 2, 4, 5, 6, 6, 6, 7, 6, 6, 6, 7, 8, 10, 12, 13, 12, 8, 4], np.float64)
-    hour = rng.choice(24, SESSIONS, p=_weights(hours))
-    ms = days * DAY_MS + hour * HOUR_MS + rng.integers(0, HOUR_MS, SESSIONS)
+    hour = rng.choice(24, count, p=_weights(hours))
+    ms = days * DAY_MS + hour * HOUR_MS + rng.integers(0, HOUR_MS, count)
     # A persona is a regular, and was here within the last hours: that is what the page shows first.
     for persona in range(len(ROLES)):
         visits = np.append(rng.integers(0, (DAYS - 1) * DAY_MS, VISITS - 1), DAYS * DAY_MS - 2 * HOUR_MS)
@@ -181,5 +181,5 @@ def _near(goods: Goods, members: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _draw(rng: np.random.Generator, weights: NDArray[np.float64]) -> int:
-    heap = np.cumsum(weights)
-    return min(int(np.searchsorted(heap, rng.random() * heap[-1], side="right")), len(weights) - 1)
+    heap = weights.cumsum()
+    return min(int(heap.searchsorted(rng.random() * heap[-1], "right")), len(weights) - 1)

@@ -37,21 +37,28 @@ class Tastes:
     _kinds: NDArray[np.float64]  # (users, kinds) liking of a kind, mean 1
     _brands: NDArray[np.float64]  # (users, brands) the same of brands
     _budget: NDArray[np.float64]  # (users,) 0 to 1
-    _wanted: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    _kept: dict[tuple[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]] = field(
+        default_factory=dict
+    )
 
     def wanted(self, user: int, department: int) -> NDArray[np.float64]:
         """(members,) how much the user wants each item of a department."""
-        key = (user, department)
-        if key not in self._wanted:
-            members = self.goods.members[department]
-            self._wanted[key] = self.goods.popularity[members] * self._fit(user, members)
-        return self._wanted[key]
+        return self._known(user, department)[1]
 
     def liking(self, user: int, item: int) -> float:
         """How well an item suits the user, in [0, 1]: what makes them buy."""
-        department = self.departments[user, self.goods.department[item]]
-        fit = float(self._fit(user, np.array([item]))[0])
-        return float(min(1.0, fit / 4.0) * min(1.0, 0.25 + 2.0 * department))
+        department = int(self.goods.department[item])
+        fit = float(self._known(user, department)[0][self.goods.place[item]])
+        return min(1.0, fit / 4.0) * min(1.0, 0.25 + 2.0 * float(self.departments[user, department]))
+
+    def _known(self, user: int, department: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(members,) fit and want; kept, for a user comes back to the same few departments."""
+        key = (user, department)
+        if key not in self._kept:
+            members = self.goods.members[department]
+            fit = self._fit(user, members)
+            self._kept[key] = fit, self.goods.popularity[members] * fit
+        return self._kept[key]
 
     def _fit(self, user: int, items: NDArray[np.int64]) -> NDArray[np.float64]:
         # Half of the price range off the budget, an item loses nine tenths of its charm.
