@@ -39,11 +39,11 @@ export function card(item, { mark, hands, isLiked = false, showsRank = true, isE
     icon(name === "like" ? "heart" : "cross"));
   return h("article", { class: "card", data: { item: item.item_id } },
     picture(item, { isEager }),
-    h("div", { data: { slot: "mark" } }, markOf(mark)),
+    markOf(mark),
     h("div", { class: "card-body" },
       h("div", { class: "card-top" },
         h("span", { class: "eyebrow" }, item.category ?? ""),
-        showsRank ? h("span", { class: "rank num", data: { slot: "rank" } }, `#${(index ?? item.position ?? 0) + 1}`) : null),
+        showsRank ? h("span", { class: "rank num" }, `#${(index ?? item.position ?? 0) + 1}`) : null),
       h("h3", {}, h("a", { href: itemUrl(item), title, on: { click: () => hands.open(item) } }, title)),
       h("p", { class: "card-facts" }, h("span", {}, item.brand ?? ""), h("b", { class: "num" }, price(item))),
       reasonLine(item),
@@ -57,12 +57,11 @@ export function card(item, { mark, hands, isLiked = false, showsRank = true, isE
 
 export function rankRow(item, { mark, hands, index }) {
   return h("li", { class: "rank-row", data: { item: item.item_id } },
-    h("span", { class: "rank num", data: { slot: "rank" } }, String(index + 1)),
+    h("div", {}, h("span", { class: "rank num" }, String(index + 1)), markOf(mark)),
     picture(item),
     h("div", {},
       h("a", { href: itemUrl(item), on: { click: () => hands.open(item) } }, titleOf(item)),
-      h("small", { title: item.reason }, item.reason ?? "")),
-    h("span", { data: { slot: "mark" } }, markOf(mark)));
+      h("small", { title: item.reason }, item.reason ?? "")));
 }
 
 export function waitingCards(count) {

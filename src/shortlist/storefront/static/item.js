@@ -125,8 +125,11 @@ export function itemPage(main, shop, { hands, itemId, isView }) {
   };
 }
 
+const isPlain = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
 function facts(item) {
-  const rows = Object.entries(item.attributes ?? {}).filter(([name, value]) => !HIDDEN_FACTS.has(name) && value !== "" && value != null);
+  const flat = Object.entries(item.attributes ?? {}).flatMap(([name, value]) => (isPlain(value) ? Object.entries(value) : [[name, value]]));
+  const rows = flat.filter(([name, value]) => !HIDDEN_FACTS.has(name) && value !== "" && value != null);
   if (!rows.length) return null;
   const said = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
   return h("dl", { class: "facts" }, rows.slice(0, 8).map(([name, value]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, said(value))]));

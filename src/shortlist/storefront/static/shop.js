@@ -10,6 +10,9 @@ const INTERACTIONS = new Set(["view", "click", "cart", "purchase", "rating", "li
 const LOOKS_MS = [15, 40, 80, 160, 300, 500, 800];
 const LOOKS_AT_SAME = 3; // a slate that knows of the event and stays as it was is believed then
 const NO_MODEL_S = 10; // between looks for a first model
+// A fallback answers when computing took too long; what was computed is there a moment later.
+const FALLBACKS = new Set(["stale", "popular_category", "popular"]);
+const SECOND_LOOKS_MS = [400, 1_500];
 const KEPT_EVENTS = 30;
 const KEPT_TIMINGS = 24;
 
@@ -34,6 +37,7 @@ export class Shop extends EventTarget {
   #round = 0; // a later request makes answers of earlier ones worthless
   #reaction = 0;
   #retry = null;
+  #secondLooks = 0;
 
   constructor() {
     super();
@@ -157,6 +161,11 @@ export class Shop extends EventTarget {
     }
     this.timings = [...this.timings, slate].slice(-KEPT_TIMINGS);
     this.#expected = Math.max(this.#expected, slate.features?.interaction_count ?? 0);
+    const isFallback = FALLBACKS.has(slate.tier) && slate.features?.interaction_count > 0;
+    if (!isFallback) this.#secondLooks = 0;
+    else if (slate.model?.version && this.#secondLooks < SECOND_LOOKS_MS.length) {
+      this.#retry = setTimeout(() => this.show(), SECOND_LOOKS_MS[this.#secondLooks++]);
+    }
     if (!slate.model?.version) this.#retry = setTimeout(() => this.#lookForModel(), NO_MODEL_S * 1000);
     this.#tell("slate", { isReaction });
   }

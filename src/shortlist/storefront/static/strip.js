@@ -48,7 +48,7 @@ export function strip(aside, shop, { startOver }) {
     show(boxes.timing, 
       h("h3", {}, "This slate"),
       h("div", { class: "tiles" },
-        tile("answered by", String(slate.tier ?? "–").replaceAll("_", " "), "is-hero"),
+        tile("answered by", String(slate.tier ?? "–").replaceAll("_", " "), `is-hero${String(slate.tier).length > 9 ? " is-long" : ""}`),
         tile("server", ms(slate.took_ms)),
         tile("browser", ms(slate.browser_ms)),
         tile("features", slate.features?.version != null ? `v${slate.features.version}` : "–"),
