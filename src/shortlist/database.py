@@ -30,10 +30,15 @@ from shortlist.home import Home
 FAMILIES = ("log", "meta", "features", "past", "marks", "dedup", "checkpoint")
 
 _MB = 1 << 20
+STALL_S = 0.002
 
 
 class DatabaseError(ShortlistError):
     """The embedded database cannot be opened, or refused a write."""
+
+
+class SyncFailed(DatabaseError):
+    """What was written may not be on the disk; a second try proves nothing, so start the process anew."""
 
 
 class DatabaseOwned(DatabaseError):
@@ -52,8 +57,8 @@ class Database:
         self.is_reader = follows is not None
         self._db = db
         self._follows = follows  # the temporary folder of a reader
-        self._synced, self._unsynced = WriteOptions(), WriteOptions()
-        self._synced.sync = True
+        self._options = WriteOptions()
+        self._options.no_slowdown = True  # see `write`
         # Any: in raw mode a family is bytes in, bytes out, which the binding's own types do not know.
         self.families: dict[str, Any] = {name: db.get_column_family(name) for name in FAMILIES}
         self.handles: dict[str, Any] = {name: db.get_column_family_handle(name) for name in FAMILIES}
@@ -62,11 +67,27 @@ class Database:
         """Write a batch atomically; with `sync`, return only when it is on the disk.
 
         Without `sync` it survives a crash of this process but not of the machine.
-        Raises DatabaseError with the engine's reason."""
+        Raises DatabaseError with the engine's reason, SyncFailed when it may not be on the disk."""
+        while True:
+            try:
+                self._db.write(batch, self._options)
+                break
+            except Exception as error:  # the binding knows one error type only
+                # A write holds the GIL (about 1 µs per record), and would hold it while the engine waits for
+                # its own flushes: so it is told not to wait, and we wait here.
+                if "Write stall" not in str(error):
+                    raise DatabaseError(f"{self.path}: write refused: {error}") from error
+                time.sleep(STALL_S)
+        if sync:
+            self.sync()
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk. Other threads run meanwhile: unlike a write with
+        the engine's own `sync`, this call lets go of the GIL. Raises SyncFailed."""
         try:
-            self._db.write(batch, self._synced if sync else self._unsynced)
-        except Exception as error:  # the binding knows one error type only
-            raise DatabaseError(f"{self.path}: write refused: {error}") from error
+            self._db.flush_wal(True)
+        except Exception as error:
+            raise SyncFailed(f"{self.path}: the disk did not confirm a write: {error}") from error
 
     def scan(self, family: str, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of a family in [start, end), in the order of keys."""
@@ -189,6 +210,10 @@ def _families() -> dict[str, Options]:
 def _family(name: str, cache: Cache) -> Options:
     options = Options(raw_mode=True)
     options.set_write_buffer_size(32 * _MB)
+    # Stalls come late: a burst of imports may run some files ahead of compaction.
+    options.set_max_write_buffer_number(4)
+    options.set_level_zero_slowdown_writes_trigger(40)
+    options.set_level_zero_stop_writes_trigger(60)
     options.set_compression_type(DBCompressionType.lz4())
     table = BlockBasedOptions()
     table.set_block_cache(cache)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from shortlist.database import (
     DatabaseError,
     DatabaseMissing,
     DatabaseOwned,
+    SyncFailed,
     open_database,
     open_reader,
 )
@@ -26,7 +28,8 @@ class Gated(Database):
     """A database whose disk can be made to wait, or to fail."""
 
     gate: threading.Event
-    error: str = ""
+    refuses: str = ""
+    forgets: str = ""
 
     @classmethod
     def over(cls, database: Database) -> "Gated":
@@ -36,12 +39,16 @@ class Gated(Database):
         database.gate.set()
         return database
 
-    def write(self, batch: object, *, sync: bool = False) -> None:
-        if sync:
-            assert self.gate.wait(30)
-            if self.error:
-                raise DatabaseError(self.error)
-        super().write(batch, sync=sync)  # type: ignore[arg-type]  # as it came
+    def write(self, batch: Any, *, sync: bool = False) -> None:
+        if self.refuses:
+            raise DatabaseError(self.refuses)
+        super().write(batch, sync=sync)
+
+    def sync(self) -> None:
+        assert self.gate.wait(30)
+        if self.forgets:
+            raise SyncFailed(self.forgets)
+        super().sync()
 
 
 def test_no_append_resolves_before_its_fsync(database: Database) -> None:
@@ -102,12 +109,26 @@ def test_a_full_queue_refuses_and_loses_nothing_it_accepted(database: Database) 
 def test_a_disk_that_refuses_is_an_error_and_no_record(database: Database) -> None:
     gated = Gated.over(database)
     log = RocksLog(gated, {EVENTS: 4})
-    gated.error = "No space left on device"
+    gated.refuses = "No space left on device"
     with pytest.raises(LogUnavailable, match="No space left"):
         asyncio.run(log.append(EVENTS, [Record("u", b"x")]))
     assert sum(log.ends(EVENTS)) == 0
-    gated.error = ""
+    gated.refuses = ""
     assert len(asyncio.run(log.append(EVENTS, [Record("u", b"x")]))) == 1
+    log.close()
+
+
+def test_a_disk_that_does_not_confirm_ends_all_accepting(database: Database) -> None:
+    """A second fsync may succeed without the first one's data: only starting anew tells what is there."""
+    gated = Gated.over(database)
+    log = RocksLog(gated, {EVENTS: 4})
+    gated.forgets = "Input/output error"
+    with pytest.raises(LogUnavailable, match="Input/output error"):
+        asyncio.run(log.append(EVENTS, [Record("u", b"x")]))
+    assert sum(log.ends(EVENTS)) == 0
+    gated.forgets = ""
+    with pytest.raises(LogUnavailable, match="started anew"):
+        asyncio.run(log.append(EVENTS, [Record("u", b"x")]))
     log.close()
 
 
