@@ -46,7 +46,7 @@ class Browser:
         return self.until(lambda: self.js(f"return {script}", *arguments), script)
 
     def until(self, check: Callable[[], Any], what: str = "") -> Any:
-        return WebDriverWait(self.driver, PATIENCE_S, 0.02).until(lambda _: check(), what)
+        return WebDriverWait(self.driver, PATIENCE_S, 0.04).until(lambda _: check(), what)
 
     def all(self, css: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, css)

@@ -186,6 +186,29 @@ def test_a_server_that_is_gone_is_said_and_waited_for(browser: Browser, shop: st
     assert browser.text("[data-live]") == "live"
 
 
+def test_a_fallback_is_looked_at_again_for_what_was_computed_meanwhile(
+    browser: Browser, shop: str, toy: Toy
+) -> None:
+    toy.take([{"event_id": "e", "user_id": "ada", "type": "view", "item_id": "books-1", "ts": 1}])
+    toy.tier = "popular_category"
+    browser.open(shop).slate()
+    assert "popular in the categories" in browser.text(".slate-head .tag")
+    toy.tier = "fresh"
+    browser.wait_for("shortlist.shop.slate.tier === 'fresh'")
+
+
+def test_a_guest_may_start_over(browser: Browser, shop: str, toy: Toy) -> None:
+    browser.size(1440, 900)
+    browser.open(shop).slate()
+    browser.click("[data-user^=guest]")
+    browser.wait_for("shortlist.shop.slate?.user_id.startsWith('guest-')")
+    guest = browser.js("return shortlist.shop.user.user_id")
+    browser.click("[data-slate] [data-act=like]")
+    browser.click("[data-act=start-over]")
+    browser.wait_for("shortlist.shop.slate && shortlist.shop.slate.user_id !== arguments[0]", guest)
+    assert browser.wait_for("shortlist.shop.slate.tier") == "popular"
+
+
 def test_no_model_yet_is_explained_beside_what_is_popular(browser: Browser, shop: str, toy: Toy) -> None:
     toy.model = None
     browser.open(shop).slate()
