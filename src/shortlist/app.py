@@ -49,6 +49,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     """Everything of one shop, ready to be listened for; closed in reverse order, also on failure."""
     from shortlist.events.collector import Collector
     from shortlist.events.enrich import no_country, open_country
+    from shortlist.features.retention import Retention
     from shortlist.features.trending import TrendingCounts
     from shortlist.gateway.app import build
     from shortlist.gateway.auth import Authority
@@ -82,6 +83,10 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         folding = processor(settings, loop)
         folding.on_folded(trends.on_folded)
         folding.on_folded(serving.on_folded)
+        days, window = settings.log.retention_days, settings.log.dedup_window
+        retention = Retention(loop.log, loop.features, days=days, dedup_window=window)
+        retention.start()
+        stack.callback(retention.stop)
         trends.start()
         stack.callback(trends.stop)
         folding.start()
@@ -109,7 +114,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             authority=Authority(keys, settings.auth),
             limiter=MemoryRateLimiter(),
             secret=signing_secret(home, settings) if in_development else None,
-            checks={"features": lambda: _behind(folding)},
+            checks={"log": lambda: loop.log.failure, "features": lambda: _behind(folding)},
             catalog_changed=show_changes,
             forget_user=serving.forget,
         )

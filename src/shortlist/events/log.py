@@ -66,7 +66,10 @@ class EventLog(ABC):
     """Topics of partitions of records. Order holds inside a partition; offsets rise and may have gaps.
 
     `append` is for the event loop; everything else blocks and is for worker threads.
+    `failure` says why nothing is taken any more; None while all is well.
     """
+
+    failure: str | None = None
 
     @abstractmethod
     async def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:

@@ -73,6 +73,7 @@ KINDS: Mapping[str, Kind] = {
     "OutputRefused": INTERNAL,
     "PortTaken": INTERNAL,
     "DatabaseError": INTERNAL,
+    "SyncFailed": UNAVAILABLE,
     "DatabaseMissing": INTERNAL,
     "DatabaseOwned": INTERNAL,
     "EnrichmentError": INTERNAL,
