@@ -90,7 +90,7 @@ class RocksLog(EventLog):
         self._waiting = 0
         self._is_urgent = False
         self._is_closing = False
-        self.failure: str | None = None  # why nothing is taken any more, until the process starts anew
+        self.failure = None  # why nothing is taken any more, until the process starts anew
         self.dropped = 0  # records of append_soon that found the queue full
         self.appended = 0
         self.synced = 0  # batches made durable
