@@ -15,6 +15,7 @@ LONGEST = 20  # events of a session that are kept: longer ones are cut into piec
 SESSIONS_PER_ITEM = 500  # newest sessions looked at for each item of the current one
 LAST = 10  # items of the current session, the newest with the largest weight
 NEIGHBOURS = 500
+COUNTED_BELOW = 100_000  # sessions: a count of each costs less than sorting 5,000 numbers up to here
 
 
 class Session(DenseSource):
@@ -83,21 +84,29 @@ class Session(DenseSource):
         """The sessions that share most, and Σ weight of the shared items."""
         found = self.by_item[current]
         lent = np.repeat(weights, found.shape[1])
-        flat = found.ravel()
-        order = np.argsort(flat)
-        flat, lent = flat[order], lent[order]
-        begin = int(np.searchsorted(flat, 0))
-        flat, lent = flat[begin:], lent[begin:]
-        if not len(flat):
-            return np.empty(0, np.int32), np.empty(0, np.float32)
-        starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]])
-        sessions, overlap = flat[starts], np.add.reduceat(lent, starts)
+        sessions, overlap = _summed(found.ravel(), lent, len(self.events))
         if len(sessions) > NEIGHBOURS:
             # Newer sessions have larger numbers, and win among equals.
             key = overlap + sessions / (len(self.events) * 1e4)
             kept = np.argpartition(key, len(key) - NEIGHBOURS)[len(key) - NEIGHBOURS :]
             sessions, overlap = sessions[kept], overlap[kept]
         return sessions, overlap.astype(np.float32)
+
+
+def _summed(sessions: IntArray, weights: FloatArray, size: int) -> tuple[Any, Any]:
+    """Different sessions (those below 0 left out) and the sum of the weights of each, in order of session."""
+    if size <= COUNTED_BELOW:
+        total = np.bincount(sessions + 1, weights, size + 1)[1:]
+        present = np.flatnonzero(total)
+        return present, total[present]
+    order = np.argsort(sessions)
+    sessions, weights = sessions[order], weights[order]
+    begin = int(np.searchsorted(sessions, 0))
+    sessions, weights = sessions[begin:], weights[begin:]
+    if not len(sessions):
+        return sessions, weights
+    starts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]])
+    return sessions[starts], np.add.reduceat(weights, starts)
 
 
 def _current(query: Query, size: int) -> IntArray:

@@ -1,6 +1,5 @@
 """From interactions to everything a model version is made of."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,18 +22,26 @@ from shortlist.progress import Report
 from shortlist.ranking.blend import Blend, untrained
 from shortlist.ranking.chain import Chain
 from shortlist.settings import CandidateSettings, Settings, TrainingSettings
-from shortlist.training.ranker import FittedRanker, blended, calibrated, chosen_size, trained
-from shortlist.training.rows import NEXT, Rows, Seen, ndcg, rows_of
+from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, trained
+from shortlist.training.rows import Rows, Seen, ndcg, rows_of
 from shortlist.training.windows import Window, windows
 
 log = structlog.get_logger()
 
 # Confidence and regularisation of ALS to choose from: frequency-blind λ needs to be large (30–100).
 ALS_GRID = ((30.0, 2.0), (30.0, 10.0), (3.0, 100.0), (1.0, 40.0), (100.0, 10.0))
-ALS_TRIAL_CASES = 500
+TRIAL_CASES = 500
 LEAST_CASES = 50  # below, a ranker cannot be told from luck
-NEGATIVES = 120
 RARE = 0.02  # share of steps back to something seen, below which seen items are no candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the data decides. regularization, confidence: ALS's λ and α. graph: whether GF-CF is a source."""
+
+    regularization: float
+    confidence: float
+    graph: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +67,21 @@ def fit(data: Interactions, items: ItemTable, settings: Settings, report: Report
     learn, later = windows(data, training.seed)
     seen = _seen(learn, later, settings)
     als = _als_options(learn, items, training, seen, report)
+    options = Options(*als, graph=_has_no_order(learn, items, training, seen))
     params = {
-        "als.regularization": f"{als['regularization']:g}",
-        "als.confidence": f"{als['confidence']:g}",
+        "als.regularization": f"{options.regularization:g}",
+        "als.confidence": f"{options.confidence:g}",
+        "graph": str(options.graph),
         "seen.bought": str(seen.bought),
         "seen.viewed": str(seen.viewed),
     }
     ranker: FittedRanker | None = None
     blend, metrics = untrained(), dict[str, float]()
     if min(len(learn.cases), len(later.cases)) >= LEAST_CASES:
-        ranker, blend, metrics = _second_stage(learn, later, items, settings, als, seen, report)
+        ranker, blend, metrics = _second_stage(learn, later, items, settings, options, seen, report)
     params["order"] = "ranker" if ranker else "blend"
     params["ranker.trees"] = str(ranker.trees if ranker else 0)
-    sources = fit_sources(data, items, training, als, report, "models")
+    sources = fit_sources(data, items, training, options, report, "models")
     return Fitted(sources, ranker, blend, metrics, params)
 
 
@@ -91,20 +100,23 @@ def fit_sources(
     data: Interactions,
     items: ItemTable,
     settings: TrainingSettings,
-    als: Mapping[str, float],
+    options: Options,
     report: Report,
     stage: str,
 ) -> dict[str, TrainedSource]:
     """Every source, fitted on `data`, by name."""
     steps = len(_PLAIN) + 3
     report(stage, 0.0)
-    collaborative = Als.fit(data, items, settings, **als)  # type: ignore[arg-type]  # floats by name
+    collaborative = Als.fit(
+        data, items, settings, regularization=options.regularization, confidence=options.confidence
+    )
     report(stage, 1 / steps)
     content = Content.fit(data, items, settings)
     report(stage, 2 / steps)
     near = ItemToItem.fit(data, items, settings, als=collaborative, content=content)
     sources: dict[str, TrainedSource] = {s.name: s for s in (collaborative, content, near)}
-    for number, source in enumerate(_PLAIN):
+    plain = [source for source in _PLAIN if source is not Graph or options.graph]
+    for number, source in enumerate(plain):
         report(stage, (3 + number) / steps)
         sources[source.name] = source.fit(data, items, settings)
     report(stage, 1.0)
@@ -116,7 +128,7 @@ def _second_stage(
     later: Window,
     items: ItemTable,
     settings: Settings,
-    als: Mapping[str, float],
+    options: Options,
     seen: Seen,
     report: Report,
 ) -> tuple[FittedRanker | None, Blend, dict[str, float]]:
@@ -124,7 +136,7 @@ def _second_stage(
     training = settings.training
 
     def chain(window: Window, stage: str) -> Chain:
-        sources = fit_sources(window.known, items, training, als, report, stage)
+        sources = fit_sources(window.known, items, training, options, report, stage)
         most = limits(settings.candidates)
         return Chain(list(sources.values()), most, None, untrained(), settings.candidates.pool)
 
@@ -147,15 +159,12 @@ def _second_stage(
         return None, blend, metrics
     report("ranker", 0.0)
     threads = training.threads or 1  # more only by the setting: see `ranker.parameters`
-    trees, scores = chosen_size(learned, checked, names, threads=threads, seed=training.seed)
+    ranker, scores = trained(learned, checked, names, threads=threads, seed=training.seed)
     metrics["ndcg.ranker"] = ndcg(checked, scores)
-    report("ranker", 0.6)
     if metrics["ndcg.ranker"] <= blend_ndcg:
         log.info("the blend orders", ranker=metrics["ndcg.ranker"], blend=blend_ndcg)
         report("ranker", 1.0)
         return None, blend, metrics
-    calibration = calibrated(scores, checked.grades == NEXT)
-    ranker = trained([learned], names, trees, calibration, threads=threads, seed=training.seed)
     report("ranker", 1.0)
     return ranker, blend, metrics
 
@@ -172,26 +181,44 @@ def _seen(learn: Window, later: Window, settings: Settings) -> Seen:
 
 def _als_options(
     learn: Window, items: ItemTable, settings: TrainingSettings, seen: Seen, report: Report
-) -> dict[str, float]:
+) -> tuple[float, float]:
     """The λ and α of the grid that find most of what came next."""
     best, chosen = -1.0, ALS_GRID[3]  # gentle enough for a shop of a hundred events
-    cases = learn.cases[:: max(1, len(learn.cases) // ALS_TRIAL_CASES)]
+    if len(learn.cases) < LEAST_CASES:
+        return chosen
     for number, (regularization, confidence) in enumerate(ALS_GRID):
         report("choosing models", number / len(ALS_GRID))
-        if len(cases) < LEAST_CASES:
-            break
         als = Als.fit(
-            learn.known, items, settings,
-            regularization=regularization, confidence=confidence, iterations=8,
+            learn.known, items, settings, regularization=regularization, confidence=confidence,
+            iterations=6, factors=min(64, settings.factors),
         )  # fmt: skip
-        found = 0.0
-        for case in cases:
-            query = case.query(learn.now_s)
-            query.allowed = seen.allowed(case, len(items))
-            wanted = np.union1d(case.relevant, case.later)
-            hits = np.isin(als.candidates(query, 50).positions, wanted)
-            found += float((hits / np.log2(np.arange(2, len(hits) + 2))).sum()) / min(len(wanted), 50)
+        found = _found(als, learn, seen, len(items))
         if found > best:
             best, chosen = found, (regularization, confidence)
     report("choosing models", 1.0)
-    return {"regularization": chosen[0], "confidence": chosen[1]}
+    return chosen
+
+
+def _has_no_order(learn: Window, items: ItemTable, settings: TrainingSettings, seen: Seen) -> bool:
+    """Whether the graph of who had what finds more of what came next than what followed what."""
+    if len(learn.cases) < LEAST_CASES:
+        return False
+    graph, transitions = (
+        _found(source.fit(learn.known, items, settings), learn, seen, len(items))
+        for source in (Graph, Transitions)
+    )
+    return graph > transitions
+
+
+def _found(source: TrainedSource, window: Window, seen: Seen, size: int) -> float:
+    """Mean NDCG@50 of a source alone on some of the cases."""
+    cases = window.cases[:: max(1, len(window.cases) // TRIAL_CASES)]
+    total = 0.0
+    for case in cases:
+        query = case.query(window.now_s)
+        query.allowed = seen.allowed(case, size)
+        wanted = np.union1d(case.relevant, case.later)
+        hits = np.isin(source.candidates(query, 50).positions, wanted)
+        ideal = (1 / np.log2(np.arange(2, min(len(wanted), 50) + 2))).sum()
+        total += float((hits / np.log2(np.arange(2, len(hits) + 2))).sum() / ideal)
+    return total / len(cases)

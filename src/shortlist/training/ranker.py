@@ -11,7 +11,9 @@ from shortlist.ranking.blend import Blend
 from shortlist.ranking.scorer import Calibration
 from shortlist.training.rows import NEXT, Rows, ndcg
 
-MOST_TREES, PATIENCE = 400, 50
+MOST_TREES, PATIENCE = 300, 30
+NEGATIVES = 120  # candidates that came to nothing, per case
+FEW_CASES = 2_500
 
 
 class FittedRanker(Struct, frozen=True):
@@ -50,49 +52,75 @@ def parameters(rows: Rows, *, threads: int, seed: int) -> dict[str, Any]:
     }
 
 
-def chosen_size(
+def trained(
     learn: Rows, later: Rows, names: tuple[str, ...], *, threads: int, seed: int
-) -> tuple[int, FloatArray]:
-    """How many trees serve the later slice best, and the scores there with so many."""
+) -> tuple[FittedRanker, FloatArray]:
+    """The ranker of the size that serves the later slice best, and its raw scores there.
+
+    Where there are few cases, the later ones are learned from too, once the size is chosen.
+    """
     import lightgbm
 
-    train = lightgbm.Dataset(
-        learn.features, label=learn.grades, group=learn.groups, feature_name=_plain(names)
-    )
-    check = lightgbm.Dataset(later.features, label=later.grades, group=later.groups, reference=train)
+    options = parameters(learn, threads=threads, seed=seed)
+    train = _dataset(learn, names)
+    check = _dataset(later, names, reference=train)
     booster = lightgbm.train(
-        parameters(learn, threads=threads, seed=seed),
+        options,
         train,
         num_boost_round=MOST_TREES,
         valid_sets=[check],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
     trees = int(booster.best_iteration or booster.current_iteration())
-    return trees, np.asarray(booster.predict(later.features, num_iteration=trees), np.float32)
+    scores = np.asarray(booster.predict(later.features, num_iteration=trees), np.float32)
+    calibration = calibrated(scores, later.grades == NEXT)
+    if len(learn.groups) < FEW_CASES:
+        both = _dataset(together(learn, thinned(later, seed)), names)
+        booster = lightgbm.train(options, both, num_boost_round=trees)
+    return FittedRanker(to_onnx(booster, len(names), trees), names, calibration, trees), scores
 
 
-def trained(
-    rows: list[Rows], names: tuple[str, ...], trees: int, calibration: Calibration, *, threads: int, seed: int
-) -> FittedRanker:
-    """The ranker of this size on all rows, as ONNX."""
+def _dataset(rows: Rows, names: tuple[str, ...], reference: Any = None) -> Any:
     import lightgbm
 
-    both = Rows(
-        np.concatenate([r.features for r in rows]),
-        np.concatenate([r.grades for r in rows]),
-        np.concatenate([r.groups for r in rows]),
-        [missed for r in rows for missed in r.missed],
+    plain = [name.replace(":", "_") for name in names]  # LightGBM refuses some punctuation
+    return lightgbm.Dataset(
+        rows.features, label=rows.grades, group=rows.groups, feature_name=plain, reference=reference
     )
-    train = lightgbm.Dataset(both.features, label=both.grades, group=both.groups, feature_name=_plain(names))
-    booster = lightgbm.train(parameters(both, threads=threads, seed=seed), train, num_boost_round=trees)
-    return FittedRanker(to_onnx(booster, len(names)), names, calibration, trees)
 
 
-def to_onnx(booster: Any, columns: int) -> bytes:
-    """A LightGBM booster as the bytes of an ONNX model with one input (rows, columns)."""
+def together(one: Rows, other: Rows) -> Rows:
+    """The cases of both."""
+    return Rows(
+        np.concatenate([one.features, other.features]),
+        np.concatenate([one.grades, other.grades]),
+        np.concatenate([one.groups, other.groups]),
+        [*one.missed, *other.missed],
+    )
+
+
+def thinned(rows: Rows, seed: int) -> Rows:
+    """Cases with something to learn from, at most `NEGATIVES` candidates that came to nothing in each."""
+    rng = np.random.default_rng(seed)
+    keep = np.zeros(len(rows.grades), np.bool_)
+    groups, missed = [], []
+    for part, lost in zip(rows.parts(), rows.missed, strict=True):
+        good = rows.grades[part] > 0
+        if good.any():
+            nothing = rng.permutation(np.flatnonzero(~good))[:NEGATIVES]
+            keep[part.start + np.r_[np.flatnonzero(good), nothing]] = True
+            groups.append(int(good.sum()) + len(nothing))
+            missed.append(lost)
+    return Rows(rows.features[keep], rows.grades[keep], np.array(groups, np.int32), missed)
+
+
+def to_onnx(booster: Any, columns: int, trees: int = -1) -> bytes:
+    """The first `trees` (-1: all) of a LightGBM booster as ONNX bytes, with one input (rows, columns)."""
+    import lightgbm
     import onnxmltools
     from onnxmltools.convert.common.data_types import FloatTensorType
 
+    booster = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=trees))
     model = onnxmltools.convert_lightgbm(
         booster, initial_types=[("features", FloatTensorType([None, columns]))], target_opset=15
     )
@@ -160,8 +188,3 @@ def _logistic(x: FloatArray, came_true: Any) -> tuple[list[float], float]:
     bounds = [(0.0, 20.0)] * x.shape[1] + [(None, None)]
     at = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return [float(w) for w in at[:-1]], float(at[-1])
-
-
-def _plain(names: tuple[str, ...]) -> list[str]:
-    """LightGBM refuses some punctuation in names."""
-    return [name.replace(":", "_") for name in names]

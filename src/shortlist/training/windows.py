@@ -15,7 +15,7 @@ from shortlist.events.interactions import Interactions
 from shortlist.training.cases import Case, by_user
 
 SHARE = 0.1  # of events: how much of the end each of two windows takes
-TRAIN_CASES, LATER_CASES = 6_000, 2_500  # enough for a stable ranker; each costs about 2 ms of features
+TRAIN_CASES, LATER_CASES = 5_000, 2_000  # enough for a stable ranker; each costs about 2 ms of features
 LEAST_PAST = 1
 LEAST_HELD = 5  # events of a user from which positions are held out; below, everything is past
 
@@ -66,6 +66,8 @@ def _between(data: Interactions, start: float, end: float, most: int, rng: np.ra
     known = kept(data, data.ts_s < start)
     ordered = by_user(kept(data, data.ts_s < end))
     users, ts = ordered.users, ordered.ts_s
+    if not len(users):
+        return Window(known, [], _newest(known))
     new_user = np.r_[True, users[1:] != users[:-1]]
     user_start = np.maximum.accumulate(np.where(new_user, np.arange(len(users)), 0))
     new_step = np.flatnonzero(new_user | np.r_[True, ts[1:] != ts[:-1]])

@@ -124,8 +124,9 @@ class OwnPurchases(Baseline):
     def scores(self, case: Case) -> FloatArray:
         """Counts."""
         scores = np.zeros(self._size)
-        np.add.at(scores, case.items, 1.0)
-        np.maximum.at(scores, case.items, scores[case.items] + np.linspace(0, 0.5, len(case.items)))
+        items = case.items[case.items >= 0]
+        counts = np.bincount(items, minlength=self._size)
+        scores[items] = counts[items] + np.linspace(0, 0.5, len(items))  # the latest of an item stays
         return scores.astype(np.float32)
 
 

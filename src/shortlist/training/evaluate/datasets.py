@@ -90,7 +90,8 @@ def ml_latest_small(folder: Path) -> list[Trial]:
 def ml_100k(folder: Path) -> list[Trial]:
     """MovieLens 100k, split by time."""
     rows = _read(
-        "select u, i, ts from read_csv($events, header=false, delim='\t', names=['u','i','r','ts']) order by ts",
+        """select u, i, ts from read_csv($events, header=false, delim='\t', names=['u','i','r','ts'])
+        order by ts""",
         events=folder / "u.data.gz",
     )
     table = _bare(rows["i"])
@@ -102,7 +103,8 @@ def online_retail(folder: Path) -> list[Trial]:
     rows = _read(
         """select CustomerID::varchar u, StockCode i, epoch(min(InvoiceDate)) ts, min(Description) title
         from read_parquet($rows)
-        where Quantity > 0 and UnitPrice > 0 and CustomerID is not null and StockCode in (select distinct item from read_parquet($known))
+        where Quantity > 0 and UnitPrice > 0 and CustomerID is not null
+        and StockCode in (select distinct item from read_parquet($known))
         and InvoiceDate < '2011-11-12' group by u, InvoiceNo, i order by ts, u, i""",
         rows=folder / "transactions.parquet",
         known=folder / "split28/train.parquet",
@@ -131,7 +133,11 @@ def online_retail(folder: Path) -> list[Trial]:
 
 
 def yoochoose(folder: Path) -> list[Trial]:
-    """Anonymous click sessions: each next click of the following day."""
+    """Anonymous click sessions: each next click of the following day.
+
+    A third of next clicks go back to an item of the session. SESS allows to propose those; SESS-unseen does
+    not, and counts such clicks as missed.
+    """
     train = _read(
         "select SessionId u, ItemId i, Time ts from read_csv($train) order by ts",
         train=folder / "train.tsv.gz",
@@ -153,7 +159,10 @@ def yoochoose(folder: Path) -> list[Trial]:
                 ones, zeros = np.ones(end, np.float32), np.zeros(end, np.int32)
                 cases.append(Case(past, times[:end], ones, zeros, nothing, items[end : end + 1]))
     headline = ("HR@20", "MRR@20")
-    return [Trial("yoochoose-100k", "SESS", data, table, cases, headline, (20,), excludes_seen=False)]
+    return [
+        Trial("yoochoose-100k", "SESS", data, table, cases, headline, (20,), excludes_seen=False),
+        Trial("yoochoose-100k", "SESS-unseen", data, table, cases, headline, (20,), excludes_seen=True),
+    ]
 
 
 READERS: dict[str, Callable[[Path], list[Trial]]] = {

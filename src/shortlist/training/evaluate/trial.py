@@ -32,5 +32,5 @@ class Trial:
         """(items,) what this case's list may hold."""
         allowed = np.ones(len(self.items), np.bool_)
         if self.excludes_seen:
-            allowed[case.items] = False
+            allowed[case.items[case.items >= 0]] = False  # below 0: an item the catalog does not know
         return allowed
