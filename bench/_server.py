@@ -105,6 +105,7 @@ class Server:
             self.process.send_signal(how)
             self.process.wait(timeout=30)
             self.process = None
+            self._said.close()
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ Opens what the settings name, hands each part what it needs, and closes in rever
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -230,14 +231,26 @@ def load_model(folder: Path, version: str) -> Model:
     """The model in a folder of artifacts. Raises ModelCorrupt naming a damaged file."""
     from shortlist.models.load import load_model as load
 
-    return load(folder, version, open_ranker)
+    return _with_a_ranker_that_fits(load(folder, version, open_ranker))
 
 
 def load_serving(home: Home) -> Model:
     """The model that serves. Raises ModelUnknown where none does, ModelCorrupt naming a damaged file."""
     from shortlist.models.load import load_serving as load
 
-    return load(home.models, open_ranker)
+    return _with_a_ranker_that_fits(load(home.models, open_ranker))
+
+
+def _with_a_ranker_that_fits(model: Model) -> Model:
+    """Without its ranker, if another shortlist's sources made its features: the blend serves until training."""
+    from shortlist.ranking.chain import Chain
+
+    try:
+        Chain(list(model.sources.values()), {}, model.ranker, model.blend, 1)
+    except ValueError as error:
+        log.error("ranker does not fit, the blend serves", version=model.version, why=str(error))
+        return dataclasses.replace(model, ranker=None)
+    return model
 
 
 def open_ranker(
