@@ -1,6 +1,7 @@
 import asyncio
 import http.server
 import json
+import os
 import re
 import signal
 import subprocess
@@ -208,6 +209,16 @@ def test_a_server_that_refuses_ends_the_import(used: Home) -> None:
         pytest.raises(ImportFailed, match=r"refused 1 events.*ts is odd"),
     ):
         sent(used, url, events(1))
+
+
+def test_the_file_that_a_dead_server_left_is_passed_over(home: Home, tmp_path: Path) -> None:
+    with answering() as (url, _):
+        pass
+    for pid in (os.getpid(), 2**22 + 1):
+        home.server.write_text(json.dumps({"pid": pid, "url": url}))
+        log = written(tmp_path, f"{pid}.csv", "user_id,item_id", f"u{pid},x")
+        assert run(home, log).exit_code == 0
+    assert len(list(past(Settings(), home))) == 2
 
 
 @pytest.mark.server

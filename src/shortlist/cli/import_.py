@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 TYPES = ("view", "click", "cart", "purchase", "rating", "like", "dislike", "cancel", "impression")
 TOKEN_S = 3_600.0
+ANSWER_S = 5.0
 
 
 @click.command()
@@ -92,10 +95,11 @@ async def bring(settings: Settings, home: Home, request: "Request", report: Repo
 def past(settings: Settings, home: Home) -> Iterator["Event"]:
     """Every event of a home's log, partition by partition."""
     from shortlist.app import followed
+    from shortlist.events.log import EVENTS
     from shortlist.importing.destination import events_since
 
     with followed(settings, home) as loop:
-        yield from events_since(loop.log, [0] * loop.log.partitions("clickstream.events"))
+        yield from events_since(loop.log, [0] * loop.log.partitions(EVENTS))
 
 
 def said(outcome: "Outcome") -> Iterator[str]:
@@ -142,7 +146,10 @@ def _server(home: Home) -> str | None:
     try:
         found = msgspec.json.decode(home.server.read_bytes())
         os.kill(found["pid"], 0)
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        # The number may be another process's by now: somebody has to listen, too.
+        at = urlsplit(found["url"])
+        socket.create_connection((at.hostname or "", at.port or 80), timeout=ANSWER_S).close()
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
         return None
     return str(found["url"])
 

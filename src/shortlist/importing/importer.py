@@ -210,7 +210,7 @@ def _plan_of_path(path: Path, request: Request) -> Plan:
     given = files_of(path)
     is_told = bool(request.mapping or request.type)
     if not is_told and (plan := recognise(given, neighbours_of(path))):
-        return plan
+        return replace(plan, events=_named(plan.format, plan.events), items=_named(plan.format, plan.items))
     tables = _tables(path)
     if not tables:
         raise FormatUnknown(f"{path}: no file with rows in it (looked for {', '.join(TABLES)})")
@@ -236,15 +236,22 @@ def _events(found: Found, request: Request) -> Rows:
         EventType.RATING if "rating" in mapping and "type" not in mapping else EventType.VIEW
     )
     fields = {name: layout.text(mapping[name]) for name in FIELDS if name in mapping}
-    return Rows(found, layout, fields, type=str(type_))
+    return Rows(found, layout, fields, type=str(type_), meaning=_meaning(mapping))
 
 
 def _items(found: Found, request: Request) -> Rows:
     layout = look(found, request.encoding)
     mapping = fit_mapping(layout, request.items_mapping, ITEM_NAMES, ("item_id",), found.shown)
-    return Rows(
-        found, layout, {name: layout.text(column) for name, column in mapping.items()}, keep_rest=True
-    )
+    fields = {name: layout.text(column) for name, column in mapping.items()}
+    return Rows(found, layout, fields, keep_rest=True, meaning=_meaning(mapping))
+
+
+def _named(format_: str, rows: Sequence[Rows]) -> tuple[Rows, ...]:
+    return tuple(replace(one, meaning=format_) for one in rows)
+
+
+def _meaning(mapping: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={column}" for name, column in sorted(mapping.items()))
 
 
 def _tables(path: Path) -> list[Found]:

@@ -66,9 +66,7 @@ class Manifest:
 
 def key_of(rows: Rows, staged: Staged) -> str:
     """What a file's content means under its mapping: the same key, the same events or items."""
-    meant = msgspec.json.encode(
-        [staged.digest, sorted(rows.fields.items()), rows.type, rows.where, rows.latest]
-    )
+    meant = msgspec.json.encode([staged.digest, rows.meaning, rows.type])
     # 80 bits: no two files of one shop will meet; it stands in every event_id, so it is short.
     return hashlib.sha256(meant).hexdigest()[:20]
 

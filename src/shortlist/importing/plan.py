@@ -14,7 +14,8 @@ class Rows:
     type: of every event where no field says it. latest: SQL of a number; of several rows with one item_id
     the value at the highest counts (the last row, where nothing is said). where: SQL of the rows meant.
     keep_rest: whether the columns that no field reads become attributes of the item.
-    encoding: of the text; "" as usual.
+    encoding: of the text; "" as usual. meaning: the format's name or the mapping told; with the content of
+    the file it says whether an import is a repetition, so it outlives changes to the SQL.
     """
 
     found: Found
@@ -25,6 +26,7 @@ class Rows:
     where: str = ""
     keep_rest: bool = False
     encoding: str = ""
+    meaning: str = ""
 
 
 @dataclass(slots=True, frozen=True)
