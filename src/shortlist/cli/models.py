@@ -98,7 +98,8 @@ def line(version: ModelVersion, now_s: float) -> str:
     said = f"{order} NDCG@20 {figure:.4f}" if figure is not None else order or "not measured"
     data = version.params.get("data.interactions", "")
     learned = f"{int(data):,} interactions" if data.isdigit() else ""
-    return f"{serves} {version.version:>4}  {age(now_s - version.trained_ms / 1000):>8} ago  {said:<26} {learned}"
+    trained = age(now_s - version.trained_ms / 1000)
+    return f"{serves} {version.version:>4}  {trained:>8} ago  {said:<26} {learned}".rstrip()
 
 
 def age(seconds: float) -> str:
