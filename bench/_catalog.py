@@ -36,8 +36,8 @@ from shortlist.ranking.scorer_onnx import OnnxScorer
 from shortlist.serving.cache_memory import MemorySlateCache
 from shortlist.serving.serving import Serving, clock_ms
 from shortlist.settings import Settings
-from shortlist.training.fit import fit_sources, limits
-from shortlist.training.ranker import FittedRanker, trained
+from shortlist.training.fit import Options, fit_sources, limits
+from shortlist.training.ranker import FittedRanker, sized
 from shortlist.training.rows import Seen, rows_of
 from shortlist.training.windows import windows
 
@@ -105,8 +105,8 @@ def fitted_model(size: int) -> Model:
     if not (folder / artifacts.MANIFEST).exists():
         began = time.perf_counter()
         print(f"fitting a model of {size} items (once)", file=sys.stderr)
-        als = {"regularization": 30.0, "confidence": 10.0}
-        sources = fit_sources(data, table, Settings().training, als, _said, "models")
+        options = Options(regularization=30.0, confidence=10.0, graph=True)
+        sources = fit_sources(data, table, Settings().training, options, _said, "models")
         _save(folder, size, sources, _ranker(sources, data))
         print(f" fitted in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     model = load_model(folder, "1", OnnxScorer)
@@ -129,7 +129,7 @@ def _ranker(sources: dict[str, TrainedSource], data: Interactions) -> FittedRank
         chain, windows(data, 7)[1].cases[:CASES], now_s=NOW_S, size=len(data.item_ids),
         seen=Seen(bought=False, viewed=True), negatives=120, seed=7, report=_said, stage="features",
     )  # fmt: skip
-    return trained([rows], chain.feature_names, TREES, Calibration(), threads=0, seed=7)
+    return sized(rows, chain.feature_names, TREES, Calibration(), threads=1, seed=7)
 
 
 def _save(folder: Path, items: int, sources: dict[str, TrainedSource], ranker: FittedRanker) -> None:

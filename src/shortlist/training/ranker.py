@@ -75,9 +75,20 @@ def trained(
     scores = np.asarray(booster.predict(later.features, num_iteration=trees), np.float32)
     calibration = calibrated(scores, later.grades == NEXT)
     if len(learn.groups) < FEW_CASES:
-        both = _dataset(together(learn, thinned(later, seed)), names)
-        booster = lightgbm.train(options, both, num_boost_round=trees)
+        both = together(learn, thinned(later, seed))
+        return sized(both, names, trees, calibration, threads=threads, seed=seed), scores
     return FittedRanker(to_onnx(booster, len(names), trees), names, calibration, trees), scores
+
+
+def sized(
+    rows: Rows, names: tuple[str, ...], trees: int, calibration: Calibration, *, threads: int, seed: int
+) -> FittedRanker:
+    """A ranker of so many trees, learned from all of `rows`."""
+    import lightgbm
+
+    options = parameters(rows, threads=threads, seed=seed)
+    booster = lightgbm.train(options, _dataset(rows, names), num_boost_round=trees)
+    return FittedRanker(to_onnx(booster, len(names), trees), names, calibration, trees)
 
 
 def _dataset(rows: Rows, names: tuple[str, ...], reference: Any = None) -> Any:
