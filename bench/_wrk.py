@@ -50,7 +50,7 @@ def load(url: str, script: str, *, seconds: float, in_flight: int, cpu: int | No
         file.write(script + DONE)
         file.flush()
         pin = ["taskset", "-c", str(cpu)] if cpu is not None and shutil.which("taskset") else []
-        command = ["wrk", "-t1", f"-c{in_flight}", f"-d{seconds:g}s", "-s", str(Path(file.name)), url]
+        command = ["wrk", "-t1", f"-c{in_flight}", f"-d{seconds:.0f}s", "-s", str(Path(file.name)), url]
         done = subprocess.run([*pin, *command], capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("JSON "))
     return Load(**json.loads(line.removeprefix("JSON ")))

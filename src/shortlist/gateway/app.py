@@ -8,16 +8,20 @@ cannot answer so, for any reason, goes the long way, where every refusal gets it
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import msgspec
 import structlog
+from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+from granian.rsgi import Scope as RsgiScope
 from litestar import Litestar, Request, Response, get
 from litestar.types import ControllerRouterHandler
 
 from shortlist.errors import ShortlistError
 from shortlist.gateway import border
+from shortlist.gateway.auth import Caller
 from shortlist.gateway.events import event_routes
 from shortlist.gateway.gate import Gate
 from shortlist.gateway.items import item_routes
@@ -25,6 +29,7 @@ from shortlist.gateway.openapi import document
 from shortlist.gateway.operations import operation_routes
 from shortlist.gateway.problems import Told, tell
 from shortlist.gateway.routing import json_bytes, says
+from shortlist.gateway.rsgi import bridge
 from shortlist.gateway.shop import Shop
 from shortlist.gateway.slates import slate_routes
 from shortlist.gateway.storefront import page_routes, token_routes
@@ -41,11 +46,14 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 # The default slate of an id that needs no decoding; every other form goes the long way.
-PLAIN_QUERY = re.compile(rb"user_id=([^&+%;\x00-\x20\x7f-\xff]{1,1024})\Z")
+HIT_PATH = "/recommendations"
+PLAIN_QUERY = re.compile(r"user_id=([^&+%;\x00-\x20\x7f-\U0010ffff]{1,1024})\Z")
 REQUEST_ID_AT = len(b'{"request_id":"')  # where a slate's body has its request id
 NO_STORE = (b"cache-control", b"no-store")
 CLOSE = (b"connection", b"close")
 HIT_HEADERS = ((b"content-type", b"application/json"), NO_STORE, (b"x-content-type-options", b"nosniff"))
+HIT_HEADERS_TEXT = tuple((name.decode(), value.decode()) for name, value in HIT_HEADERS)
+CLOSE_TEXT = ("connection", "close")
 
 
 def build(shop: Shop, settings: Settings) -> "Gateway":
@@ -66,7 +74,7 @@ def build(shop: Shop, settings: Settings) -> "Gateway":
 
 
 class Gateway:
-    """The ASGI callable. `drain` before stopping the server."""
+    """The ASGI callable, and an RSGI one (`__rsgi__`) for Granian. `drain` before stopping the server."""
 
     def __init__(
         self,
@@ -97,48 +105,68 @@ class Gateway:
         if scope["type"] != "http":
             await _other(scope["type"], receive, send)
             return
-        if scope["path"] == "/recommendations" and scope["method"] == "GET":
-            body = self._hit(scope)
-            if body is not None:
-                request_id = body[REQUEST_ID_AT : body.index(b'"', REQUEST_ID_AT)]
-                headers = [*HIT_HEADERS, (b"x-request-id", request_id)]
-                if self._is_last(scope):
-                    headers.append(CLOSE)
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": body})
-                return
-        await self._long_way(scope, receive, send)
+        admitted = None
+        if scope["path"] == HIT_PATH and scope["method"] == "GET":
+            headers = dict(scope["headers"])
+            if not (self._cors.is_on and b"origin" in headers):
+                query = scope["query_string"].decode("latin-1")
+                found = self._hit(query, headers.get(b"authorization"), headers.get(b"x-request-id"))
+                if isinstance(found, bytes):
+                    named = (b"x-request-id", found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)])
+                    goodbye = (CLOSE,) if self._is_last(scope["http_version"]) else ()
+                    start = {"type": "http.response.start", "status": 200}
+                    await send({**start, "headers": [*HIT_HEADERS, named, *goodbye]})
+                    await send({"type": "http.response.body", "body": found})
+                    return
+                admitted = found
+        await self._long_way(scope, receive, send, admitted)
 
-    def _hit(self, scope: Scope) -> bytes | None:
-        """The slate of a plain request if everything is at hand; None sends it the long way."""
+    async def __rsgi__(self, scope: RsgiScope, proto: HTTPProtocol) -> None:
+        """Answer one request over Granian's own interface; the same, and quicker for a hit."""
+        admitted = None
+        if scope.path == HIT_PATH and scope.method == "GET":
+            headers = scope.headers
+            if not (self._cors.is_on and "origin" in headers):
+                token, given = headers.get("authorization"), headers.get("x-request-id")
+                found = self._hit(
+                    scope.query_string, token and token.encode("latin-1"), given and given.encode("latin-1")
+                )
+                if isinstance(found, bytes):
+                    named = found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)].decode()
+                    goodbye = (CLOSE_TEXT,) if self._is_last(scope.http_version) else ()
+                    proto.response_bytes(200, [*HIT_HEADERS_TEXT, ("x-request-id", named), *goodbye], found)
+                    return
+                admitted = found
+        await bridge(partial(self._long_way, admitted=admitted), scope, proto)
+
+    def _hit(self, query: str, authorization: bytes | None, given_id: bytes | None) -> bytes | Caller | None:
+        """The slate of a plain request, if everything is at hand.
+
+        Else the caller, if counted against the limit already; None when nothing was found out."""
         started = perf_counter()
-        query = PLAIN_QUERY.match(scope["query_string"])
-        if query is None:
+        plain = PLAIN_QUERY.match(query)
+        caller = self._known(authorization)
+        if plain is None or caller is None:  # a token never seen before, or none that holds
             return None
-        headers = dict(scope["headers"])
-        if self._cors.is_on and b"origin" in headers:
-            return None
-        given = headers.get(b"x-request-id")
-        caller = self._known(headers.get(b"authorization"))
-        if caller is None:
-            return None  # a token never seen before, or none that holds
-        user_id = query[1].decode("ascii")
+        user_id = plain[1]
         if not caller.is_service:
             if caller.subject != user_id or self._take(self._limit, user_id, started) != 0.0:
                 return None
         elif not self._are_services_exempt and self._take(self._limit, caller.subject, started) != 0.0:
             return None
-        # Counted already, should the slate not be at hand.
-        scope["shortlist.caller"] = caller
-        body = self._instant(user_id, border.request_id_of(headers, "") if given is not None else "")
-        if body is not None:
-            telemetry.HIT.observe(perf_counter() - started)
+        body = self._instant(user_id, border.request_id_of(given_id, "") if given_id is not None else "")
+        if body is None:
+            return caller
+        telemetry.HIT.observe(perf_counter() - started)
         return body
 
-    async def _long_way(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _long_way(
+        self, scope: Scope, receive: Receive, send: Send, admitted: Caller | None = None
+    ) -> None:
         headers = dict(scope["headers"])
-        request_id = border.request_id_of(headers, self._request_id())
-        answer = _Answer(send, request_id, is_head=scope["method"] == "HEAD", is_last=self._is_last(scope))
+        request_id = border.request_id_of(headers.get(b"x-request-id"), self._request_id())
+        is_last = self._is_last(scope.get("http_version", "1.1"))
+        answer = _Answer(send, request_id, is_head=scope["method"] == "HEAD", is_last=is_last)
         origin = headers.get(b"origin")
         if self._cors.is_on and origin is not None and self._cors.allows(origin):
             answer.extra += self._cors.headers(origin)
@@ -155,7 +183,7 @@ class Gateway:
             # Left encoded, so that an id may hold a slash; the routes decode it.
             inner["path"] = raw_path.decode("latin-1")
             inner["method"] = "GET" if scope["method"] == "HEAD" else scope["method"]
-            inner["state"] = {"request_id": request_id, "caller": scope.get("shortlist.caller")}
+            inner["state"] = {"request_id": request_id, "caller": admitted}
             inner["headers"] = [*scope["headers"]]
             await self.litestar(inner, border.counted(receive, self._max_body), answer.send)  # type: ignore[arg-type]  # an ASGI scope is a plain mapping
             route = str(inner.get("path_template", "unknown"))
@@ -170,9 +198,9 @@ class Gateway:
             structlog.contextvars.unbind_contextvars("request_id")
         telemetry.REQUESTS.labels(route, f"{answer.status // 100}xx").inc()
 
-    def _is_last(self, scope: Scope) -> bool:
+    def _is_last(self, http_version: str) -> bool:
         """Whether the connection should be closed after this answer: HTTP/2 has its own goodbye."""
-        return self.health.is_draining and scope.get("http_version", "1.1").startswith("1")
+        return self.health.is_draining and http_version.startswith("1")
 
     async def drain(self, timeout_s: float) -> bool:
         """Say not ready and wait for requests in flight; whether all finished in time."""

@@ -17,9 +17,8 @@ SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}\Z")
 MAX_ADDRESS_BYTES = 32_768  # path and query: an exclude list of a few hundred ids is the longest there is
 
 
-def request_id_of(headers: Headers, made: str) -> str:
+def request_id_of(given: bytes | None, made: str) -> str:
     """The caller's own request id where it is sane (short, nothing that breaks a log line), else `made`."""
-    given = headers.get(b"x-request-id")
     return given.decode("ascii") if given is not None and SANE_REQUEST_ID.match(given) else made
 
 

@@ -28,7 +28,7 @@ class PortTaken(ShortlistError):
 
 
 class Draining(Protocol):
-    """An ASGI application that can come to an end."""
+    """An ASGI application that can come to an end; one that also has `__rsgi__` is called by that."""
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         """Answer one request."""
@@ -82,7 +82,7 @@ async def listening(
     server = _Embedded(
         app,
         listener,
-        interface=Interfaces.ASGINL,
+        interface=Interfaces.RSGI if hasattr(app, "__rsgi__") else Interfaces.ASGINL,
         log_enabled=False,
         websockets=False,
         backlog=BACKLOG,
