@@ -11,6 +11,7 @@ from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
+from shortlist.retrieval.top import within
 from shortlist.settings import TrainingSettings
 
 
@@ -50,7 +51,7 @@ class Again(TrainedSource):
         """The best, best first."""
         items, scores = self._own(query)
         if query.allowed is not None:
-            inside = (items < len(query.allowed)) & query.allowed[np.minimum(items, len(query.allowed) - 1)]
+            inside = within(items, query.allowed)
             items, scores = items[inside], scores[inside]
         if not len(items):
             return NOTHING

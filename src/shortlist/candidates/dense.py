@@ -33,12 +33,7 @@ class DenseSource(TrainedSource):
     def candidates(self, query: Query, limit: int) -> Candidates:
         """The best, best first."""
         scores = self._once(query)
-        if scores is None:
-            return NOTHING
-        if query.allowed is not None:
-            size = min(len(scores), len(query.allowed))
-            scores = np.where(query.allowed[:size], scores[:size], 0)
-        return Candidates(*top(scores, limit))
+        return NOTHING if scores is None else Candidates(*top(scores, limit, query.allowed))
 
     def score(self, query: Query, positions: IntArray) -> FloatArray:
         """Its scores of `positions`."""

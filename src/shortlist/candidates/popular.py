@@ -10,7 +10,7 @@ from shortlist.candidates.dense import DenseSource
 from shortlist.candidates.source import Candidates, Query
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
-from shortlist.retrieval.top import top
+from shortlist.retrieval.top import within
 from shortlist.settings import TrainingSettings
 
 DAY_S = 86_400.0
@@ -34,6 +34,8 @@ class Popular(DenseSource):
         count, count_28, count_7, age, place = statistics
         # All time breaks ties of the recent ones, and stands in where nothing is recent.
         self.popularity = (count_28 + 0.001 * count).astype(np.float32)
+        order = np.argsort(-self.popularity, kind="stable").astype(np.int32)
+        self._order = order[self.popularity[order] > 0]
         logs = [np.log1p(values) for values in (count, count_28, count_7)]
         trend = np.log((count_7 + 1) / (count_28 / 4 + 1))
         self._signals = np.stack([*logs, trend, age, place], axis=1).astype(np.float32)
@@ -76,11 +78,19 @@ class Popular(DenseSource):
 
     def top(self, limit: int, among: BoolArray | None = None) -> Candidates:
         """The most popular, of those marked in `among` (any size; None: all), for fallbacks and guests."""
-        scores = self.popularity
+        order = self._order
         if among is not None:
-            size = min(len(scores), len(among))
-            scores = np.where(among[:size], scores[:size], 0)
-        return Candidates(*top(scores, limit))
+            # Most of the first are marked, as a rule: look no further than it takes.
+            for reach in (4 * limit, len(order)):
+                order = self._order[:reach]
+                order = order[within(order, among)]
+                if len(order) >= limit:
+                    break
+        return Candidates(order[:limit], self.popularity[order[:limit]])
+
+    def candidates(self, query: Query, limit: int) -> Candidates:
+        """The most popular of what is allowed."""
+        return self.top(limit, query.allowed)
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Logarithms of the counts, this week against the month, age, place in people's pasts."""
