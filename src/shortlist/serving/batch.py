@@ -182,6 +182,8 @@ class Batch:
     def _rest(
         self, query: Query, allowed: BoolArray, taken: IntArray, need: int
     ) -> list[tuple[int, float, str]]:
+        if need <= 0:
+            return []
         table = self._snapshot.table
         rest = fallback.others(self._snapshot, allowed, need, taken=taken, categories=self._categories(query))
         filled = [(position, fallback.pooled(self._snapshot, position, tier)) for position, tier in rest]
