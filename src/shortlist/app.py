@@ -242,7 +242,7 @@ def load_serving(home: Home) -> Model:
 
 
 def _with_a_ranker_that_fits(model: Model) -> Model:
-    """Without its ranker, if another shortlist's sources made its features: the blend serves until training."""
+    """Without its ranker, if the sources have changed since: the blend serves until the next training."""
     from shortlist.ranking.chain import Chain
 
     try:
