@@ -476,6 +476,22 @@ def test_every_slate_is_logged_and_a_hit_points_to_its_pool(shop: Shop, model: M
     assert kinds[2][1] == "req-2"
 
 
+def test_a_pool_made_in_the_background_is_logged_when_it_first_serves(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model) as serving:
+            await serving.recommend(Ask(user_id="zoe"))
+            shop.fold("zoe", "view", "b0")
+            request_id = msgspec.json.decode(await recomputed(serving, "zoe"))["request_id"]
+            trace = serving.trace(request_id)
+            assert trace is not None
+            assert trace["pool"]["trace_id"] == trace["slate"]["trace_id"]
+
+    run(scenario)
+    shop.log.close()
+    pools = [record["pool"]["trace_id"] for record in shop.served() if record["kind"] == "pool"]
+    assert len(pools) == len(set(pools)) == 2
+
+
 def test_a_forgotten_user_starts_anew(shop: Shop, model: Model) -> None:
     async def scenario() -> None:
         with shop.serving(model=model) as serving:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from shortlist.serving.cache import Pool
-from shortlist.serving.hot import Hot
+from shortlist.serving.hot import Hot, Page
 from shortlist.serving.known import Known, Track
 from shortlist.serving.slate import Ask
 from shortlist.serving.snapshot import Snapshot
@@ -13,11 +13,13 @@ from shortlist.serving.snapshot import Snapshot
 
 @dataclass(slots=True, frozen=True)
 class Landed:
-    """What a flight brought: the pool, what its filters knew, and the ready body (default slates only)."""
+    """What a flight brought: the pool and what its filters knew; of default slates the first page and the
+    ready body as well."""
 
     pool: Pool
     known: Known
-    hot: Hot | None
+    page: Page | None = None
+    hot: Hot | None = None
 
 
 class Flight:

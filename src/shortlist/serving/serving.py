@@ -28,9 +28,9 @@ from shortlist.serving import rank, similar
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flight import Flight, Landed
 from shortlist.serving.gather import Gatherer
-from shortlist.serving.hot import Hot
+from shortlist.serving.hot import Hot, Page
 from shortlist.serving.known import Known, Track
-from shortlist.serving.pool import MISS, OLD, Cut, cut, judged
+from shortlist.serving.pool import INCOMPLETE_S, MISS, OLD, cut, judged
 from shortlist.serving.recommend import Recommender, category_code, history_query
 from shortlist.serving.served import Served, slate_rest
 from shortlist.serving.slate import (
@@ -130,6 +130,9 @@ class Serving:
             return None
         self._tracks.move_to_end(user_id)
         request_id = request_id or self._ids()
+        if hot.unlogged is not None:
+            self._served.pool(user_id, hot.unlogged)
+            hot.unlogged = None
         self._served.slate(user_id, request_id, now, hot.rest)
         self._slates[CACHE].inc()
         return hot.body.json(request_id, now, perf_counter() - began)
@@ -163,8 +166,8 @@ class Serving:
         if landed is not None:
             known = await self._newest(ask.user_id, track, landed.known, began)
             if known.snapshot is landed.known.snapshot:
-                self._learn_hot(ask, track, landed)
-                slate = self._answer(ask, landed.pool, known, landed.pool.tier, began)
+                page = landed.page if known is landed.known and self._is_default(ask) else None
+                slate = self._answer(ask, landed.pool, known, landed.pool.tier, began, page=page)
                 telemetry.MISS.observe(perf_counter() - began)
                 return slate
         slate = await self._fallback(ask, pool, track, began)
@@ -406,11 +409,14 @@ class Serving:
             pool, known = self._recommender.pool(
                 ask.user_id, ask.context, ask.category, flight.snapshot, self._ids()
             )
-            hot = None
             if ask.context == CONTEXT and not ask.category and pool.tier == FRESH:
                 default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
-                hot = self._hot(default, pool, known, flight.moves)
-            landed = Landed(pool, known, hot)
+                page = self._page(default, pool, known)
+                hot = self._hot(default, pool, known, page, flight.moves)
+                hot.unlogged = pool
+                landed = Landed(pool, known, page, hot)
+            else:
+                landed = Landed(pool, known)
         except ShortlistError as error:
             log.warning("slate not computed", error=str(error))
         except Exception:
@@ -473,44 +479,34 @@ class Serving:
 
     # from a pool to an answer
 
-    def _hot(self, ask: Ask, pool: Pool, known: Known, moves: int) -> Hot:
+    def _page(self, ask: Ask, pool: Pool, known: Known) -> Page:
         """On any thread."""
-        made = self._cut(ask, pool, known)
-        items = slate_items(made.items, known.snapshot.table)
-        ttl_ms = int(self.settings.cache.ttl_s * 1000)
+        code, table = category_code(ask.category, known.snapshot), known.snapshot.table
+        made = cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
+        items = slate_items(made.items, table)
+        return Page(made, items, items_json(items, made.positions, table))
+
+    def _hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
+        """On any thread."""
+        seconds = min(INCOMPLETE_S, self.settings.cache.ttl_s) if pool.missing else self.settings.cache.ttl_s
         return Hot(
             moves=moves,
             snapshot=known.snapshot,
             catalog_version=known.catalog_version,
-            fresh_until_ms=pool.made_ms + (min(ttl_ms, 10_000) if pool.missing else ttl_ms),
-            body=self._body(ask.user_id, CACHE, items, made, 1, pool, known.snapshot),
-            rest=self._rest(ask, ask.user_id, CACHE, pool, items),
+            fresh_until_ms=pool.made_ms + int(seconds * 1000),
+            body=self._body(ask.user_id, CACHE, page, 1, pool, known.snapshot),
+            rest=self._rest(ask, ask.user_id, CACHE, pool, page.items),
         )
 
-    def _learn_hot(self, ask: Ask, track: Track, landed: Landed) -> None:
-        if landed.hot is not None and track.hot is None and landed.hot.moves == track.moves:
-            track.hot = landed.hot
-
-    def _cut(self, ask: Ask, pool: Pool, known: Known) -> Cut:
-        code = category_code(ask.category, known.snapshot)
-        return cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
-
     def _body(
-        self,
-        user_id: str | None,
-        tier: str,
-        items: list[Any],
-        made: Cut,
-        page: int,
-        pool: Pool,
-        now_snapshot: Snapshot,
+        self, user_id: str | None, tier: str, page: Page, number: int, pool: Pool, now_snapshot: Snapshot
     ) -> Body:
         return Body(
             user_id=user_id,
             tier=tier,
-            items=items_json(items, made.positions, now_snapshot.table),
-            page=page,
-            next_page=made.next_page,
+            items=page.cards,
+            page=number,
+            next_page=page.cut.next_page,
             pool=pool,
             trained_ms=now_snapshot.model.trained_ms if now_snapshot.model is not None else 0,
         )
@@ -528,43 +524,52 @@ class Serving:
         )
 
     def _answer(
-        self, ask: Ask, pool: Pool, known: Known, tier: str, began: float, *, is_stateless: bool = False
+        self,
+        ask: Ask,
+        pool: Pool,
+        known: Known,
+        tier: str,
+        began: float,
+        *,
+        page: Page | None = None,
+        is_stateless: bool = False,
     ) -> Slate:
         user_id = None if is_stateless else ask.user_id
-        made = self._cut(ask, pool, known)
-        items = slate_items(made.items, known.snapshot.table)
+        page = page or self._page(ask, pool, known)
         now = self._now_ms()
         self._served.pool(ask.user_id, pool)
-        self._served.slate(ask.user_id, ask.request_id, now, self._rest(ask, user_id, tier, pool, items))
+        self._served.slate(ask.user_id, ask.request_id, now, self._rest(ask, user_id, tier, pool, page.items))
         self._slates[tier].inc()
-        body = self._body(user_id, tier, items, made, ask.page, pool, known.snapshot)
-        if tier == CACHE:
-            self._keep_hot(ask, pool, known)
+        body = self._body(user_id, tier, page, ask.page, pool, known.snapshot)
+        if tier == CACHE and self._is_default(ask):
+            self._keep_hot(ask, pool, known, page)
         return Slate(
             request_id=ask.request_id,
             user_id=user_id,
             tier=tier,
-            items=items,
+            items=page.items,
             page=ask.page,
-            next_page=made.next_page,
+            next_page=page.cut.next_page,
             model_version=pool.model_version,
             missing=pool.missing,
             trace_id=pool.trace_id,
             body=body.json(ask.request_id, now, perf_counter() - began),
         )
 
-    def _keep_hot(self, ask: Ask, pool: Pool, known: Known) -> None:
-        """A pool from the cache answered the default question: the next time its bytes do."""
-        is_default = (
+    def _is_default(self, ask: Ask) -> bool:
+        return (
             ask.limit == self.settings.serving.limit
             and ask.page == 1
             and ask.context == CONTEXT
             and not ask.category
             and not ask.exclude
         )
+
+    def _keep_hot(self, ask: Ask, pool: Pool, known: Known, page: Page) -> None:
+        """A pool from the cache answered the default question: the next time its bytes do."""
         track = self._tracks.get(ask.user_id)
-        if is_default and track is not None and track.current(known.snapshot) is known:
-            track.hot = self._hot(ask, pool, known, track.known_moves)
+        if track is not None and track.current(known.snapshot) is known:
+            track.hot = self._hot(ask, pool, known, page, track.known_moves)
 
     async def _fallback(self, ask: Ask, pool: Pool | None, track: Track, began: float) -> Slate:
         """Flow 12: the stale pool, else popular items. Filters hold as far as the user is known."""
