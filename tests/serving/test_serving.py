@@ -520,7 +520,16 @@ def test_ids_of_every_kind_come_back_as_they_were(shop: Shop, model: Model, user
     run(scenario)
 
 
-@pytest.mark.parametrize("ask", [Ask(user_id=""), Ask(user_id="u", limit=101), Ask(user_id="u", page=0)])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask(user_id=""),
+        Ask(user_id="u", limit=101),
+        Ask(user_id="u", page=0),
+        Ask(user_id="u", context="a\nb"),
+        Ask(user_id="u", request_id='a"b'),
+    ],
+)
 def test_what_cannot_be_is_refused(shop: Shop, model: Model, ask: Ask) -> None:
     async def scenario() -> None:
         with shop.serving(model=model) as serving, pytest.raises(AskInvalid):

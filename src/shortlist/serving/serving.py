@@ -210,7 +210,8 @@ class Serving:
                 if user_id is not None
                 else recommender.nobody(now_snapshot)
             )
-            return similar.slate(item_id, limit, who, self.settings.rules, request_id, self._now_ms(), began)
+            rules = self.settings.rules
+            return similar.slate(item_id, limit, who, rules, request_id, self._now_ms(), began, user_id)
 
         slate = await self._on(self._quick, work, None)
         self._served.slate(user_id or item_id, request_id, self._now_ms(), slate.rest)
@@ -303,6 +304,12 @@ class Serving:
             raise AskInvalid(f"page is {ask.page}: pages count from 1")
         if "\n" in ask.context or "\n" in ask.category:
             raise AskInvalid("context and category must not hold line breaks")
+        if (
+            not ask.request_id.isascii()
+            or set(ask.request_id) & {'"', "\\"}
+            or not ask.request_id.isprintable()
+        ):
+            raise AskInvalid("request_id holds what is no letter, digit or plain sign; leave it empty")
         limit = self._limit(ask.limit, self.settings.serving.limit)
         return msgspec.structs.replace(ask, limit=limit, request_id=ask.request_id or self._ids())
 

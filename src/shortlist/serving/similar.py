@@ -37,6 +37,7 @@ def slate(
     request_id: str,
     now_ms: int,
     began: float,
+    user_id: str | None = None,
 ) -> SimilarSlate:
     """The slate. known: whoever asks. began: `perf_counter` when it was asked. Raises ItemUnknown."""
     snapshot = known.snapshot
@@ -65,7 +66,7 @@ def slate(
         (perf_counter() - began) * 1000.0,
     )
     rest = {
-        "user_id": None,
+        "user_id": user_id,
         "route": "similar",
         "to": item_id,
         "model": snapshot.model_version,
