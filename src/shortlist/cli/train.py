@@ -31,10 +31,11 @@ def command(home: Home) -> None:
 
 def run(home: Home, settings: Settings) -> None:
     """Train, with progress bars, and print what came out. Raises ShortlistError."""
+    # Before the libraries load, for they read it once. BLAS: see training/pipeline.py; of what opens it later,
+    # implicit asks for one thread, too.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if settings.training.threads:
-        # Before numpy's libraries load: they read it once.
-        for library in ("OMP", "OPENBLAS", "MKL"):
-            os.environ.setdefault(f"{library}_NUM_THREADS", str(settings.training.threads))
+        os.environ.setdefault("OMP_NUM_THREADS", str(settings.training.threads))
     from shortlist import app
     from shortlist.catalog.table import ItemTable
     from shortlist.ops import logs

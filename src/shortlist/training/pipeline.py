@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from threadpoolctl import threadpool_limits
 
 from shortlist.catalog.table import ItemTable
 from shortlist.errors import ShortlistError
@@ -81,7 +82,11 @@ def train(
         history = read_history(events, items.ids, settings.log.dedup_window, report)
         data = interactions_of(history, items.ids, settings)
         refuse_too_little(history, data, settings)
-        fitted = fit(data, items, settings, report)
+        # One thread for BLAS: the ranker's features are thousands of small products, and threads that wait for
+        # each other there took 24 times the processor time (138 ms a case against 5.9 on two busy cores).
+        # ALS and LightGBM have threads of their own.
+        with threadpool_limits(1, user_api="blas"):
+            fitted = fit(data, items, settings, report)
         report("saving", 0.0)
         artifact = artifact_of(fitted, data, now_ms(), settings)
         folder = models / STAGING / "next"
