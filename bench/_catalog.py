@@ -28,6 +28,7 @@ from shortlist.models import artifacts
 from shortlist.models.artifacts import Artifact
 from shortlist.models.load import load_model
 from shortlist.models.model import Model
+from shortlist.models.registry import ModelCorrupt
 from shortlist.ranking.blend import untrained
 from shortlist.ranking.chain import Chain
 from shortlist.ranking.features import feature_names
@@ -101,6 +102,10 @@ def interactions(size: int, users: int, each: int, seed: int = 2) -> Interaction
 def fitted_model(size: int) -> Model:
     """All sources and a ranker of `TREES` trees; kept in .bench, since fitting takes minutes."""
     folder = FOLDER / f"model-{size}"
+    try:
+        load_model(folder, "1", OnnxScorer)
+    except ModelCorrupt:  # none yet, or one of other code
+        shutil.rmtree(folder, ignore_errors=True)
     data, table = interactions(size, min(size, 15_000), 20), ItemTable(items_of(size), 1)
     if not (folder / artifacts.MANIFEST).exists():
         began = time.perf_counter()

@@ -136,8 +136,8 @@ def timed(fitted: Fitted) -> dict[str, float]:
     put(chain.ranker, "score", "ONNX Runtime")
     put(recommend, "reasons", "reasons")
     put(fallback, "others", "fill up")
-    put(own, "_hot", "ready body")
-    put(own, "_answer", "answer and log (event loop)")
+    put(own._answers, "hot", "ready body")
+    put(own._answers, "answer", "answer and log (event loop)")
     put(own._recommender, "pool", "pool, all of it")
     for source in chain.sources:
         put(source, "candidates", f"  candidates of {source.name}")

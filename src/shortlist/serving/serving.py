@@ -25,26 +25,23 @@ from shortlist.features.store import FeatureStore, Folded
 from shortlist.models.model import Model
 from shortlist.ops import telemetry
 from shortlist.serving import rank, similar
+from shortlist.serving.answers import Answers
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flight import Flight, Landed
 from shortlist.serving.gather import Gatherer
-from shortlist.serving.hot import Hot, Page
+from shortlist.serving.hot import Page
 from shortlist.serving.known import Known, Track
-from shortlist.serving.pool import INCOMPLETE_S, MISS, OLD, cut, judged
-from shortlist.serving.recommend import Recommender, category_code, history_query
-from shortlist.serving.served import Served, slate_rest
+from shortlist.serving.pool import MISS, OLD, judged
+from shortlist.serving.recommend import Recommender, history_query
+from shortlist.serving.served import Served
 from shortlist.serving.slate import (
     CACHE,
     FRESH,
     STALE,
-    TIERS,
     Ask,
     AskInvalid,
-    Body,
     RequestIds,
     Slate,
-    items_json,
-    slate_items,
 )
 from shortlist.serving.snapshot import Snapshot, snapshot
 from shortlist.serving.workers import Workers
@@ -92,10 +89,10 @@ class Serving:
         self._flights: dict[str, Flight] = {}
         self._again: set[str] = set()  # users whose background flight was overtaken by a fold
         self._served = Served(log)
+        self._answers = Answers(settings, self._served, now_ms)
         self._ids = RequestIds()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._puts: set[asyncio.Task[None]] = set()
-        self._slates = {tier: telemetry.SLATES.labels(tier) for tier in TIERS}
 
     @property
     def table(self) -> ItemTable:
@@ -129,13 +126,7 @@ class Serving:
         if now >= hot.fresh_until_ms:
             return None
         self._tracks.move_to_end(user_id)
-        request_id = request_id or self._ids()
-        if hot.unlogged is not None:
-            self._served.pool(user_id, hot.unlogged)
-            hot.unlogged = None
-        self._served.slate(user_id, request_id, now, hot.rest)
-        self._slates[CACHE].inc()
-        return hot.body.json(request_id, now, perf_counter() - began)
+        return self._answers.ready(user_id, hot, request_id or self._ids(), now, began)
 
     # --- flow 2: the miss, flow 12: the fallbacks ------------------------------------------------------
 
@@ -161,13 +152,16 @@ class Serving:
                 if state is OLD:
                     self._start(key, ask, track, now_snapshot, background=REFRESH)
                 tier = STALE if state is OLD else CACHE if pool.tier == FRESH else pool.tier
-                return self._answer(ask, pool, known, tier, began)
+                page = self._answers.page(ask, pool, known)
+                if tier == CACHE and self._is_default(ask):
+                    self._keep_hot(ask, pool, known, page)
+                return self._answers.answer(ask, pool, known, tier, began, page=page)
         landed = await self._computed(key, ask, track, now_snapshot, began)
         if landed is not None:
             known = await self._newest(ask.user_id, track, landed.known, began)
             if known.snapshot is landed.known.snapshot:
-                page = landed.page if known is landed.known and self._is_default(ask) else None
-                slate = self._answer(ask, landed.pool, known, landed.pool.tier, began, page=page)
+                cut = landed.page if known is landed.known and self._is_default(ask) else None
+                slate = self._answers.answer(ask, landed.pool, known, landed.pool.tier, began, page=cut)
                 telemetry.MISS.observe(perf_counter() - began)
                 return slate
         slate = await self._fallback(ask, pool, track, began)
@@ -189,7 +183,7 @@ class Serving:
             log.warning("history slate fell back", error=str(error))
             known = self._recommender.nobody(now_snapshot)
             pool = self._recommender.other_pool(known, "", ask.request_id)
-        return self._answer(ask, pool, known, pool.tier, began, is_stateless=True)
+        return self._answers.answer(ask, pool, known, pool.tier, began, is_stateless=True)
 
     # --- flow 7, and ordering what the caller brings ---------------------------------------------------
 
@@ -418,8 +412,8 @@ class Serving:
             )
             if ask.context == CONTEXT and not ask.category and pool.tier == FRESH:
                 default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
-                page = self._page(default, pool, known)
-                hot = self._hot(default, pool, known, page, flight.moves)
+                page = self._answers.page(default, pool, known)
+                hot = self._answers.hot(default, pool, known, page, flight.moves)
                 hot.unlogged = pool
                 landed = Landed(pool, known, page, hot)
             else:
@@ -486,83 +480,6 @@ class Serving:
 
     # from a pool to an answer
 
-    def _page(self, ask: Ask, pool: Pool, known: Known) -> Page:
-        """On any thread."""
-        code, table = category_code(ask.category, known.snapshot), known.snapshot.table
-        made = cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
-        items = slate_items(made.items, table)
-        return Page(made, items, items_json(items, made.positions, table))
-
-    def _hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
-        """On any thread."""
-        seconds = min(INCOMPLETE_S, self.settings.cache.ttl_s) if pool.missing else self.settings.cache.ttl_s
-        return Hot(
-            moves=moves,
-            snapshot=known.snapshot,
-            catalog_version=known.catalog_version,
-            fresh_until_ms=pool.made_ms + int(seconds * 1000),
-            body=self._body(ask.user_id, CACHE, page, 1, pool, known.snapshot),
-            rest=self._rest(ask, ask.user_id, CACHE, pool, page.items),
-        )
-
-    def _body(
-        self, user_id: str | None, tier: str, page: Page, number: int, pool: Pool, now_snapshot: Snapshot
-    ) -> Body:
-        return Body(
-            user_id=user_id,
-            tier=tier,
-            items=page.cards,
-            page=number,
-            next_page=page.cut.next_page,
-            pool=pool,
-            trained_ms=now_snapshot.model.trained_ms if now_snapshot.model is not None else 0,
-        )
-
-    def _rest(self, ask: Ask, user_id: str | None, tier: str, pool: Pool, items: list[Any]) -> bytes:
-        return slate_rest(
-            user_id=user_id,
-            tier=tier,
-            trace_id=pool.trace_id,
-            model_version=pool.model_version,
-            page=ask.page,
-            context=ask.context,
-            category=ask.category,
-            items=items,
-        )
-
-    def _answer(
-        self,
-        ask: Ask,
-        pool: Pool,
-        known: Known,
-        tier: str,
-        began: float,
-        *,
-        page: Page | None = None,
-        is_stateless: bool = False,
-    ) -> Slate:
-        user_id = None if is_stateless else ask.user_id
-        page = page or self._page(ask, pool, known)
-        now = self._now_ms()
-        self._served.pool(ask.user_id, pool)
-        self._served.slate(ask.user_id, ask.request_id, now, self._rest(ask, user_id, tier, pool, page.items))
-        self._slates[tier].inc()
-        body = self._body(user_id, tier, page, ask.page, pool, known.snapshot)
-        if tier == CACHE and self._is_default(ask):
-            self._keep_hot(ask, pool, known, page)
-        return Slate(
-            request_id=ask.request_id,
-            user_id=user_id,
-            tier=tier,
-            items=page.items,
-            page=ask.page,
-            next_page=page.cut.next_page,
-            model_version=pool.model_version,
-            missing=pool.missing,
-            trace_id=pool.trace_id,
-            body=body.json(ask.request_id, now, perf_counter() - began),
-        )
-
     def _is_default(self, ask: Ask) -> bool:
         return (
             ask.limit == self.settings.serving.limit
@@ -576,7 +493,7 @@ class Serving:
         """A pool from the cache answered the default question: the next time its bytes do."""
         track = self._tracks.get(ask.user_id)
         if track is not None and track.current(known.snapshot) is known:
-            track.hot = self._hot(ask, pool, known, page, track.known_moves)
+            track.hot = self._answers.hot(ask, pool, known, page, track.known_moves)
 
     async def _fallback(self, ask: Ask, pool: Pool | None, track: Track, began: float) -> Slate:
         """Flow 12: the stale pool, else popular items. Filters hold as far as the user is known."""
@@ -590,9 +507,9 @@ class Serving:
         known = known or self._recommender.nobody(now_snapshot)
         if pool is not None:
             pool = msgspec.structs.replace(pool, missing={**pool.missing, **missing})
-            return self._answer(ask, pool, known, STALE, began)
+            return self._answers.answer(ask, pool, known, STALE, began)
         pool = self._recommender.other_pool(known, ask.category, ask.request_id, missing)
-        return self._answer(ask, pool, known, pool.tier, began)
+        return self._answers.answer(ask, pool, known, pool.tier, began)
 
 
 def _succeed(future: "asyncio.Future[T]", result: T) -> None:

@@ -1,0 +1,108 @@
+"""From a pool to an answer: its page in words and JSON, the ready body, and the record of what was served."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+from shortlist.ops import telemetry
+from shortlist.serving.cache import Pool
+from shortlist.serving.hot import Hot, Page
+from shortlist.serving.known import Known
+from shortlist.serving.pool import INCOMPLETE_S, cut
+from shortlist.serving.recommend import category_code
+from shortlist.serving.served import Served, slate_rest
+from shortlist.serving.slate import CACHE, TIERS, Ask, Body, Slate, SlateItem, items_json, slate_items
+from shortlist.serving.snapshot import Snapshot
+from shortlist.settings import Settings
+
+
+class Answers:
+    """Puts answers together. `page` and `hot` are for any thread, the rest for the event loop."""
+
+    def __init__(self, settings: Settings, served: Served, now_ms: Callable[[], int]) -> None:
+        self.settings, self._served, self._now_ms = settings, served, now_ms
+        self._slates = {tier: telemetry.SLATES.labels(tier) for tier in TIERS}
+
+    def ready(self, user_id: str, hot: Hot, request_id: str, now_ms: int, began: float) -> bytes:
+        """A hit: the ready body with what differs each time, logged as served."""
+        if hot.unlogged is not None:
+            self._served.pool(user_id, hot.unlogged)
+            hot.unlogged = None
+        self._served.slate(user_id, request_id, now_ms, hot.rest)
+        self._slates[CACHE].inc()
+        return hot.body.json(request_id, now_ms, perf_counter() - began)
+
+    def page(self, ask: Ask, pool: Pool, known: Known) -> Page:
+        """The page that is asked for, every filter applied again."""
+        code, table = category_code(ask.category, known.snapshot), known.snapshot.table
+        made = cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
+        items = slate_items(made.items, table)
+        return Page(made, items, items_json(items, made.positions, table))
+
+    def hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
+        """The ready body of a pool's first page."""
+        seconds = min(INCOMPLETE_S, self.settings.cache.ttl_s) if pool.missing else self.settings.cache.ttl_s
+        return Hot(
+            moves=moves,
+            snapshot=known.snapshot,
+            catalog_version=known.catalog_version,
+            fresh_until_ms=pool.made_ms + int(seconds * 1000),
+            body=self._body(ask.user_id, CACHE, page, 1, pool, known.snapshot),
+            rest=self._rest(ask, ask.user_id, CACHE, pool, page.items),
+        )
+
+    def _body(
+        self, user_id: str | None, tier: str, page: Page, number: int, pool: Pool, now_snapshot: Snapshot
+    ) -> Body:
+        return Body(
+            user_id=user_id,
+            tier=tier,
+            items=page.cards,
+            page=number,
+            next_page=page.cut.next_page,
+            pool=pool,
+            trained_ms=now_snapshot.model.trained_ms if now_snapshot.model is not None else 0,
+        )
+
+    def _rest(self, ask: Ask, user_id: str | None, tier: str, pool: Pool, items: list[SlateItem]) -> bytes:
+        return slate_rest(
+            user_id=user_id,
+            tier=tier,
+            trace_id=pool.trace_id,
+            model_version=pool.model_version,
+            page=ask.page,
+            context=ask.context,
+            category=ask.category,
+            items=items,
+        )
+
+    def answer(
+        self,
+        ask: Ask,
+        pool: Pool,
+        known: Known,
+        tier: str,
+        began: float,
+        *,
+        page: Page | None = None,
+        is_stateless: bool = False,
+    ) -> Slate:
+        """The slate that is asked for, cut from a pool and logged. page: when it was cut before."""
+        user_id = None if is_stateless else ask.user_id
+        page = page or self.page(ask, pool, known)
+        now = self._now_ms()
+        self._served.pool(ask.user_id, pool)
+        self._served.slate(ask.user_id, ask.request_id, now, self._rest(ask, user_id, tier, pool, page.items))
+        self._slates[tier].inc()
+        body = self._body(user_id, tier, page, ask.page, pool, known.snapshot)
+        return Slate(
+            request_id=ask.request_id,
+            user_id=user_id,
+            tier=tier,
+            items=page.items,
+            page=ask.page,
+            next_page=page.cut.next_page,
+            model_version=pool.model_version,
+            missing=pool.missing,
+            trace_id=pool.trace_id,
+            body=body.json(ask.request_id, now, perf_counter() - began),
+        )
