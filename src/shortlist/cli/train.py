@@ -31,8 +31,7 @@ def command(home: Home) -> None:
 
 def run(home: Home, settings: Settings) -> None:
     """Train, with progress bars, and print what came out. Raises ShortlistError."""
-    # Before the libraries load, for they read it once. BLAS: see training/pipeline.py; of what opens it later,
-    # implicit asks for one thread, too.
+    # Before the libraries load, for they read it once. One thread for BLAS: see training/pipeline.py.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if settings.training.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(settings.training.threads))

@@ -82,8 +82,8 @@ def train(
         history = read_history(events, items.ids, settings.log.dedup_window, report)
         data = interactions_of(history, items.ids, settings)
         refuse_too_little(history, data, settings)
-        # One thread for BLAS: the ranker's features are thousands of small products, and threads that wait for
-        # each other there took 24 times the processor time (138 ms a case against 5.9 on two busy cores).
+        # One thread for BLAS: the ranker's features are thousands of small products, and threads that wait
+        # for each other took 24 times the processor time (138 ms a case against 5.9 on two busy cores).
         # ALS and LightGBM have threads of their own.
         with threadpool_limits(1, user_api="blas"):
             fitted = fit(data, items, settings, report)
