@@ -108,7 +108,8 @@ def test_a_new_tent_is_near_tents_before_anybody_bought_it(shop: Interactions, s
 def test_what_was_bought_twice_comes_again_first(shop: Interactions, shop_items: ItemTable) -> None:
     source = Again.fit(shop, shop_items, SETTINGS)
     mine = past(7, 8, 10, 8)
-    assert source.candidates(mine, 3).positions.tolist() == [8, 10, 7]
+    # 8 was had twice; 10 more lately than 7, but 7 sells more in these days
+    assert source.candidates(mine, 3).positions.tolist() == [8, 7, 10]
     bought = past(7, 8, bought=[2], bought_counts=[9.0])
     assert int(source.candidates(bought, 1).positions[0]) == 2
     rate = source.signals(mine, np.array([7, 8], np.int32))[:, 0]

@@ -16,6 +16,7 @@ from shortlist.settings import TrainingSettings
 DAY_S = 86_400.0
 CALENDAR_FROM_S = 1e8  # 1973: what is smaller is a position that stands for a time
 STATISTICS = ("count", "count_28", "count_7", "age_days", "place")
+RECENT = STATISTICS.index("count_28")
 
 
 class Popular(DenseSource):

@@ -10,7 +10,7 @@ from shortlist.arrays import FloatArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.cooccurrence import user_items
 from shortlist.candidates.item_knn import ItemKnn
-from shortlist.candidates.popular import Popular
+from shortlist.candidates.popular import RECENT, Popular
 from shortlist.settings import TrainingSettings
 from shortlist.training.cases import Case
 from shortlist.training.evaluate.trial import Trial
@@ -114,20 +114,18 @@ class Ease(Baseline):
 
 
 class OwnPurchases(Baseline):
-    """What the user bought, most often first, the latest first among equals."""
+    """What the user bought, most often first; among equals what all people bought most in 28 days."""
 
     name = "own purchases"
 
     def __init__(self, trial: Trial, settings: TrainingSettings) -> None:
-        self._size = len(trial.items)
+        recent = Popular.fit(trial.data, trial.items, settings).statistics[RECENT]
+        self._ties = recent / (2 * max(float(recent.max()), 1.0))
 
     def scores(self, case: Case) -> FloatArray:
         """Counts."""
-        scores = np.zeros(self._size)
-        items = case.items[case.items >= 0]
-        counts = np.bincount(items, minlength=self._size)
-        scores[items] = counts[items] + np.linspace(0, 0.5, len(items))  # the latest of an item stays
-        return scores.astype(np.float32)
+        counts = np.bincount(case.items[case.items >= 0], minlength=len(self._ties))
+        return np.where(counts > 0, counts + self._ties, 0).astype(np.float32)
 
 
 def baselines(trial: Trial, settings: TrainingSettings, als: dict[str, float]) -> list[Baseline]:
