@@ -35,7 +35,7 @@ def test_own_past_stands_beside_each_candidate() -> None:
     assert values["own_count"] == [1, 0, 2]
     assert values["own_distance"] == [0, 1000, 1]
     assert values["own_in_session"] == [1, 0, 1]
-    assert values["own_bought"] == [3, 0, 0]
+    assert values["own_bought"] == [1, 0, 0]
     assert values["history"] == [4, 4, 4]
     assert values["distinct"] == [3, 3, 3]
     assert values["session_length"] == [2, 2, 2]

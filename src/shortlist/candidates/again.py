@@ -101,11 +101,10 @@ class Again(TrainedSource):
         known = query.items < size
         at = np.searchsorted(items, query.items[known])
         decay = 0.5 ** (query.ages_s[known] / HALF_LIFE_S)
-        times = np.bincount(at, minlength=len(items)).astype(np.float64)
         strength = np.bincount(at, decay, len(items)).astype(np.float64)
+        # Bought before the kept past begins: at least as old as all of it. How often is not counted: where
+        # purchases carry quantities, a dozen cups would count as twelve visits.
         owned = np.searchsorted(items, query.bought[bought])
-        # Bought more often than the kept past shows: those times are at least as old as all of it.
-        older = np.maximum(query.bought_counts[bought] - times[owned], 0)
-        strength[owned] += older * (decay.min() if len(decay) else 1.0)
+        strength[owned[strength[owned] == 0]] = decay.min() if len(decay) else 1.0
         strength[np.searchsorted(items, recent)] += 0.5 / (1 + distance)
         return items, (strength * self._season[items]).astype(np.float32)
