@@ -8,7 +8,7 @@ from shortlist.events.interactions import Interactions
 from shortlist.progress import silent
 from shortlist.ranking.chain import Chain
 from shortlist.ranking.scorer_onnx import OnnxScorer
-from shortlist.settings import Settings, TrainingSettings
+from shortlist.settings import RuleSettings, Settings, TrainingSettings
 from shortlist.training.fit import Fitted, fit, limits
 from shortlist.training.windows import kept
 from tests.training.made import aimless, items, orderly, walks
@@ -89,3 +89,15 @@ def test_without_a_ranker_when_the_setting_says_so() -> None:
     fitted = fit(walks(orderly(80, 20, 30), n_items=30), items(30), settings, silent)
     assert fitted.ranker is None
     assert fitted.blend.weights
+
+
+def test_a_log_that_cannot_show_repeats_does_not_teach_that_there_are_none() -> None:
+    data = walks(np.tile(np.arange(20, dtype=np.int32), (40, 1)), n_items=25)
+    once = Interactions(
+        data.users, data.items, data.ts_s, data.weights, data.sessions,
+        np.ones(len(data.users), np.bool_), data.user_ids, data.item_ids,
+    )  # fmt: skip
+    settings = Settings(training=SETTINGS.training, rules=RuleSettings(repeat_purchases=True))
+    fitted = fit(once, items(25), settings, silent)
+    assert fitted.ranker is None
+    assert fitted.blend.weights["again"] > 0

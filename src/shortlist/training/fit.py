@@ -19,7 +19,7 @@ from shortlist.candidates.transitions import Transitions
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.progress import Report
-from shortlist.ranking.blend import Blend, untrained
+from shortlist.ranking.blend import Blend, untrained, with_repeats
 from shortlist.ranking.chain import Chain
 from shortlist.settings import CandidateSettings, Settings, TrainingSettings
 from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, trained
@@ -77,7 +77,10 @@ def fit(data: Interactions, items: ItemTable, settings: Settings, report: Report
     }
     ranker: FittedRanker | None = None
     blend, metrics = untrained(), dict[str, float]()
-    if min(len(learn.cases), len(later.cases)) >= LEAST_CASES:
+    if seen.bought and data.purchases.any() and not _repeats(data):
+        log.warning("repeats are allowed but the log has none, a fixed blend orders")
+        blend = with_repeats()
+    elif min(len(learn.cases), len(later.cases)) >= LEAST_CASES:
         ranker, blend, metrics = _second_stage(learn, later, items, settings, options, seen, report)
     params["order"] = "ranker" if ranker else "blend"
     params["ranker.trees"] = str(ranker.trees if ranker else 0)
@@ -167,6 +170,12 @@ def _second_stage(
         return None, blend, metrics
     report("ranker", 1.0)
     return ranker, blend, metrics
+
+
+def _repeats(data: Interactions) -> bool:
+    """Whether anybody bought something again: more than one pair of user and item in a thousand."""
+    pairs = data.users[data.purchases].astype(np.int64) * len(data.item_ids) + data.items[data.purchases]
+    return len(pairs) > 1.001 * len(np.unique(pairs))
 
 
 def _seen(learn: Window, later: Window, settings: Settings) -> Seen:
