@@ -77,6 +77,10 @@ class Als(TrainedSource):
         index = VectorIndex.over(vectors, threads=settings.threads)
         return cls(index, gram, confidence=confidence, typical=typical)
 
+    def exact(self) -> Self:
+        """The same model without approximate search."""
+        return type(self)(self.index.exact(), self.gram, confidence=self.confidence, typical=self.typical)
+
     def arrays(self) -> Arrays:
         """The artifact."""
         rest = {"gram": self.gram, "confidence": np.array([self.confidence, self.typical])}

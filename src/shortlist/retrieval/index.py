@@ -44,6 +44,15 @@ class VectorIndex:
         faiss.omp_set_num_threads(before)
         return cls(vectors, graph)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether a search looks at every vector."""
+        return self._graph is None
+
+    def exact(self) -> Self:
+        """The same vectors, searched one and all: what the graph is measured against."""
+        return type(self)(self.vectors, None)
+
     def __len__(self) -> int:
         return len(self.vectors)
 

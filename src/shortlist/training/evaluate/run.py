@@ -9,6 +9,8 @@ import numpy as np
 from msgspec import Struct
 
 from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.als import Als
+from shortlist.candidates.trained import TrainedSource
 from shortlist.progress import Report
 from shortlist.ranking.chain import Chain
 from shortlist.ranking.rerank import rerank
@@ -108,9 +110,7 @@ def measured(
 
         return ranking
 
-    def by_source(name: str) -> Ranking:
-        source = fitted.sources[name]
-
+    def by_source(source: TrainedSource) -> Ranking:
         def ranking(case: Case) -> IntArray:
             query = case.query(now_s)
             if case.among is not None:
@@ -145,7 +145,10 @@ def measured(
     methods: list[tuple[str, str, Ranking]] = [
         (method.name, "baseline", dense(method.scores)) for method in baselines(trial, settings.training, als)
     ]
-    methods += [(name, "source", by_source(name)) for name in fitted.sources]
+    methods += [(source.name, "source", by_source(source)) for source in sources]
+    collaborative = fitted.sources[Als.name]
+    if isinstance(collaborative, Als) and not collaborative.index.is_exact:
+        methods.append(("als, exact search", "source", by_source(collaborative.exact())))
     methods += [("first stage (blend)", "stage", by_chain(blend))]
     methods += [
         ("shortlist, rules off", "chain", by_chain(whole)),
