@@ -143,7 +143,8 @@ def told(rounds: list[tuple[Load, Load]], share: float) -> None:
             f"{hit.p50_us / 1e3:8.2f}{hit.p99_us / 1e3:8.2f}{hit.per_s / bare.per_s:7.2f}"
         )
     assert all(one.bad == 0 for pair in rounds for one in pair), "some requests failed"
-    print(f"answered on the hit path: {share:.1%} (over 100%: wrk does not count what it cuts off at the end)")
+    # A little over 100 %: wrk does not count the requests that it cuts off at the end of a run.
+    print(f"answered on the hit path: {share:.1%}")
     report(
         bench="hit", in_flight=IN_FLIGHT, users=USERS,
         per_s=round(statistics.median(hit.per_s for _, hit in rounds)),

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from shortlist.gateway.server import PortTaken, bound, listening
+from shortlist.settings import LimitSettings, Settings
 from tests.gateway.conftest import Running, server
 
 
@@ -130,3 +131,50 @@ def test_a_port_in_use_is_said_at_once() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}.*server\.port"):
             bound("127.0.0.1", port)
+
+
+def test_the_end_under_load_cuts_no_request(running: Callable[..., Running]) -> None:
+    shop = running(Settings(limits=LimitSettings(recommendations_per_min=1_000_000)))
+    shop.slates.at_hand.add("ann")
+    head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {shop.token('ann')}\r\n\r\n"
+    asked = [
+        f"GET /recommendations?user_id=ann{more} HTTP/1.1\r\n{head}".encode() for more in ("", "&limit=3")
+    ]
+    statuses: list[bytes] = []
+    first = asyncio.Event()
+
+    async def client(port: int) -> None:
+        """Asks on and on; an answer that does not come raises."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return  # nobody listens any more
+            is_open, is_kept = True, False
+            while is_open:
+                writer.write(asked[len(statuses) % 2])
+                try:
+                    headers = (await reader.readuntil(b"\r\n\r\n")).lower()
+                except (OSError, asyncio.IncompleteReadError):
+                    # Let in at the very end and turned away unread is as good as refused; a connection
+                    # that was kept for more may not end so.
+                    assert not is_kept
+                    writer.close()
+                    return
+                length = next(line for line in headers.split(b"\r\n") if line.startswith(b"content-length"))
+                await reader.readexactly(int(length[15:]))
+                statuses.append(headers[9:12])
+                is_open = is_kept = b"connection: close" not in headers
+                if len(statuses) == 100:
+                    first.set()
+            writer.close()
+
+    async def main() -> None:
+        async with listening(shop.app, host="127.0.0.1", port=0, drain_s=5.0) as address:
+            port = int(address.rpartition(":")[2])
+            clients = [asyncio.create_task(client(port)) for _ in range(8)]
+            await first.wait()
+        await asyncio.gather(*clients)
+
+    asyncio.run(main())
+    assert set(statuses) == {b"200"}
