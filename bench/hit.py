@@ -89,6 +89,8 @@ async def warm(port: int, users: list[str], bearers: list[str]) -> None:
             assert status == 200, (status, body[:300])
             if b'"tier":"cache"' in body:
                 break
+        else:
+            raise SystemExit(f"{user}'s slate never came from the cache: no model serves? {body[-200:]!r}")
     connection.close()
 
 
