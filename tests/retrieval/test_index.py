@@ -60,3 +60,19 @@ def test_positions_beyond_score_nothing(hnsw: VectorIndex, vectors: FloatArray) 
 def test_an_empty_index_finds_nothing() -> None:
     empty = VectorIndex.over(np.zeros((0, 4), np.float32))
     assert len(empty.search(np.ones(4, np.float32), 5)[0]) == 0
+
+
+def test_a_narrow_choice_is_searched_whole(hnsw: VectorIndex, vectors: FloatArray) -> None:
+    allowed = np.zeros(2_000, np.bool_)
+    allowed[[11, 500, 1_999]] = True
+    positions, scores = hnsw.search(vectors[11], 20, allowed=allowed)
+    expected = vectors[[11, 500, 1_999]] @ vectors[11]
+    assert set(positions.tolist()) == {p for p, s in zip((11, 500, 1_999), expected, strict=True) if s > 0}
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_what_is_barred_near_by_does_not_shorten_the_list(hnsw: VectorIndex, vectors: FloatArray) -> None:
+    nearest, _ = VectorIndex.over(vectors).search(vectors[3], 120)
+    allowed = np.ones(2_000, np.bool_)
+    allowed[nearest] = False
+    assert len(hnsw.search(vectors[3], 20, allowed=allowed, spare=120)[0]) == 20

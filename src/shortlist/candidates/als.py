@@ -9,7 +9,7 @@ from scipy.linalg import lapack
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import last_distinct, strengths
+from shortlist.candidates.past import barred, last_distinct, strengths
 from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.table import ItemTable
@@ -98,7 +98,7 @@ class Als(TrainedSource):
         user = self.user(query)
         if user is None:
             return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=len(query.items)))
+        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
 
     def score(self, query: Query, positions: IntArray) -> FloatArray:
         """Its scores of `positions`."""

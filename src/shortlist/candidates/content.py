@@ -6,7 +6,7 @@ import numpy as np
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import last_distinct
+from shortlist.candidates.past import barred, last_distinct
 from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.item import Item
@@ -53,7 +53,7 @@ class Content(TrainedSource):
         user = self._user(query)
         if user is None:
             return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=len(query.items)))
+        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
 
     def score(self, query: Query, positions: IntArray) -> FloatArray:
         """Its scores of `positions`."""

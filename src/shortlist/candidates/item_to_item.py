@@ -9,7 +9,7 @@ from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.content import Content
 from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import last_distinct
+from shortlist.candidates.past import barred, last_distinct
 from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.table import ItemTable
@@ -78,7 +78,7 @@ class ItemToItem(TrainedSource):
         user = self._user(query)
         if user is None:
             return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=len(query.items)))
+        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
 
     def score(self, query: Query, positions: IntArray) -> FloatArray:
         """Its scores of `positions`."""

@@ -14,7 +14,7 @@ faiss: Any = importlib.import_module("faiss")  # its stubs lack half of what it 
 # where others use the memory too, reading all vectors takes several times as long.
 EXACT_BELOW = 5_000
 EF_SEARCH = 64  # 0.98 of the true 50 on 300k vectors of 128; the time grows with it
-MOST_SPARE = 50
+FEW = 0.1  # share of allowed items below which the graph would mostly find what is not allowed
 EF_CONSTRUCTION = 80
 
 
@@ -78,13 +78,16 @@ class VectorIndex:
         """
         if self._graph is None:
             return self._exact(vector, limit, allowed)
-        ask = min(limit + min(spare, MOST_SPARE), len(self._ids)) if self._ids is not None else 0
-        if ask <= 0 or limit <= 0:
+        assert self._ids is not None
+        if not len(self._ids) or limit <= 0:
             return np.empty(0, np.int32), np.empty(0, np.float32)
+        share = 1.0 if allowed is None else np.count_nonzero(allowed[: len(self)]) / len(self)
+        if share < FEW:
+            return self._among(vector, limit, allowed)
+        ask = min(int((limit + spare) / share) + 1, len(self._ids))
         parameters = faiss.SearchParametersHNSW(efSearch=max(EF_SEARCH, ask))
         _, rows = self._graph.search(vector[None, :], ask, params=parameters)
         found = rows[0] >= 0
-        assert self._ids is not None
         positions = self._ids[rows[0][found]]
         values = self.vectors[positions] @ vector  # exact again: codes of 8 bits shuffle near ties
         good = values > 0
@@ -93,6 +96,15 @@ class VectorIndex:
         positions, values = positions[good], values[good]
         order = np.lexsort((positions, -values))[:limit]
         return positions[order].astype(np.int32), values[order].astype(np.float32)
+
+    def _among(
+        self, vector: FloatArray, limit: int, allowed: BoolArray | None
+    ) -> tuple[IntArray, FloatArray]:
+        """Exact, over the few that are allowed."""
+        assert allowed is not None
+        few = np.flatnonzero(allowed[: len(self)]).astype(np.int32)
+        rows, values = top(self.vectors[few] @ vector, limit)
+        return few[rows], values
 
     def _exact(
         self, vector: FloatArray, limit: int, allowed: BoolArray | None
