@@ -195,13 +195,16 @@ class Shop:
         self.current.apply([Change(self.version, item_id, after)])
 
     def served(self) -> list[dict[str, Any]]:
-        """Everything in the log of slates served."""
+        """Everything in the log of slates served: pools, then slates."""
         stored = [
             record
             for partition, begin in enumerate(self.served_before)
             for record in self.log.read(SERVED, partition, begin, 10_000)
         ]
-        return [msgspec.json.decode(record.value) for record in stored]
+        records = [msgspec.json.decode(record.value) for record in stored]
+        pools = [record for record in records if record["kind"] == "pool"]
+        slates = [slate for record in records if record["kind"] == "slates" for slate in record["slates"]]
+        return pools + [{"kind": "slate", **slate} for slate in slates]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -46,14 +46,14 @@ class OffsetGone(EventLogError):
         self.begin = begin
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """What is appended: `key` chooses the partition (murmur2), `value` is one JSON object."""
 
     key: str
     value: bytes
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, gc=False):
     """A record as the log gives it back. `appended_ms` is the log's own clock at the append."""
 
     partition: int

@@ -27,7 +27,7 @@ class Answers:
         if hot.unlogged is not None:
             self._served.pool(user_id, hot.unlogged)
             hot.unlogged = None
-        self._served.slate(user_id, request_id, now_ms, hot.rest)
+        self._served.slate(request_id, now_ms, hot.rest)
         self._slates[CACHE].inc()
         return hot.body.json(request_id, now_ms, perf_counter() - began)
 
@@ -91,7 +91,7 @@ class Answers:
         page = page or self.page(ask, pool, known)
         now = self._now_ms()
         self._served.pool(ask.user_id, pool)
-        self._served.slate(ask.user_id, ask.request_id, now, self._rest(ask, user_id, tier, pool, page.items))
+        self._served.slate(ask.request_id, now, self._rest(ask, user_id, tier, pool, page.items))
         self._slates[tier].inc()
         body = self._body(user_id, tier, page, ask.page, pool, known.snapshot)
         return Slate(

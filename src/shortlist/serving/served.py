@@ -1,5 +1,6 @@
-"""What was served and why: one log record per slate, one per pool, and a bounded memory of the last ones."""
+"""What was served and why: slates and pools in the log, and a bounded memory of the last ones."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -10,23 +11,30 @@ from shortlist.events.log import SERVED, EventLog, Record
 from shortlist.serving.cache import Pool
 from shortlist.serving.slate import SlateItem
 
-SLATES = 20_000  # last slates that `trace` finds, about 600 bytes each
+SLATES = 20_000  # last slates that `trace` finds, about 400 bytes each
 POOLS = 2_000  # last pools, about 10 kB each
+
+TOGETHER_S = 0.005  # how long a slate waits for others to share its record
+TOGETHER = 256  # slates of one record at most, about 60 kB
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Served:
-    """Writes slates and pools to the log, keyed by user. For the event loop.
+    """Writes slates and pools to the log. For the event loop.
 
-    A slate's record names the pool it was cut from (`trace_id`): the pool's own record, written when it first
-    serves, has every item's score and the raw score of each source. So a hit costs half a kilobyte.
+    A slate's record names its items in order and the pool they were cut from (`trace_id`): the pool's own
+    record, written when it first serves, has every item's score, reason and the raw score of each source.
+    Slates of a few milliseconds share one record of the log: with a record each, the log took a quarter of
+    the hits per second (16,500 against 22,500 on one core without it).
     """
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._slates: OrderedDict[str, bytes] = OrderedDict()
         self._pools: OrderedDict[str, bytes] = OrderedDict()
+        self._waiting: list[bytes] = []
+        self._keys = 0  # spreads records over partitions
 
     def pool(self, user_id: str, pool: Pool) -> None:
         """Log a pool with everything that made it, once."""
@@ -38,14 +46,27 @@ class Served:
             self._pools.popitem(last=False)
         self._log.append_soon(SERVED, [Record(user_id, record)])
 
-    def slate(self, user_id: str, request_id: str, now_ms: int, rest: bytes) -> None:
-        """Log one slate. rest: as `slate_rest` makes it."""
-        record = b'{"kind":"slate","request_id":"%b","ts":%d%b' % (request_id.encode(), now_ms, rest)
+    def slate(self, request_id: str, now_ms: int, rest: bytes) -> None:
+        """Log one slate within TOGETHER_S. rest: as `slate_rest` makes it."""
+        record = b'{"request_id":"%b","ts":%d%b' % (request_id.encode(), now_ms, rest)
         slates = self._slates
         slates[request_id] = record
         if len(slates) > SLATES:
             slates.popitem(last=False)
-        self._log.append_soon(SERVED, [Record(user_id, record)])
+        waiting = self._waiting
+        waiting.append(record)
+        if len(waiting) == 1:
+            asyncio.get_running_loop().call_later(TOGETHER_S, self.flush)
+        elif len(waiting) >= TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give what waits to the log. On the event loop, or when it has ended."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._keys += 1
+            record = b'{"kind":"slates","slates":[%b]}' % b",".join(waiting)
+            self._log.append_soon(SERVED, [Record(str(self._keys), record)])
 
     def trace(self, request_id: str) -> dict[str, Any] | None:
         """The slate of a request and the pool it was cut from (None when that one is forgotten)."""
@@ -75,8 +96,11 @@ def slate_rest(
     items: Sequence[SlateItem],
     kind: str = "",
 ) -> bytes:
-    """The end of a slate's record: all but its id and time. An item's place in the list is its position."""
-    rest = {
+    """The end of a slate's record: all but its id and time. An item's place in the list is its position.
+
+    trace_id: the pool that has the items' scores and reasons; empty where there is none, and the record has
+    them itself."""
+    rest: dict[str, Any] = {
         "user_id": user_id,
         "tier": tier,
         "trace_id": trace_id,
@@ -85,10 +109,13 @@ def slate_rest(
         "context": context,
         "category": category,
         "items": [item.item_id for item in items],
-        "scores": [round(item.score, 6) for item in items],
-        "sources": [item.sources for item in items],
-        "reasons": [item.reason_code for item in items],
     }
+    if not trace_id:
+        rest |= {
+            "scores": [round(item.score, 6) for item in items],
+            "sources": [item.sources for item in items],
+            "reasons": [item.reason_code for item in items],
+        }
     if kind:
         rest["route"] = kind
     return b"," + _encode(rest)[1:]

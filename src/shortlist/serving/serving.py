@@ -208,7 +208,7 @@ class Serving:
             return similar.slate(item_id, limit, who, rules, request_id, self._now_ms(), began, user_id)
 
         slate = await self._on(self._quick, work, None)
-        self._served.slate(user_id or item_id, request_id, self._now_ms(), slate.rest)
+        self._served.slate(request_id, self._now_ms(), slate.rest)
         return slate
 
     async def rank(
@@ -280,8 +280,9 @@ class Serving:
         await self.cache.forget(user_id)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and log what still waits to be."""
         self._loop = None
+        self._served.flush()
         self._miss.close()
         self._quick.close()
         self._gather.close()
