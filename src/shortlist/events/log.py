@@ -81,7 +81,8 @@ class EventLog(ABC):
     def append_soon(self, topic: str, records: Sequence[Record]) -> None:
         """Append without waiting for the disk: for what the server itself says (slates served).
 
-        Durable with the next batch. Drops and counts when the queue is full; never raises for load."""
+        Read back at once, durable with the next `append`. Drops and counts when the queue is full; never
+        raises for load."""
 
     @abstractmethod
     def partitions(self, topic: str) -> int:

@@ -167,7 +167,7 @@ class RocksLog(EventLog):
         return taken
 
     def _write(self, waiting: list[_Waiting]) -> None:
-        """One batch, one fsync; then everybody who waited for it is told."""
+        """One batch, one fsync if anybody waits for it; then they are told."""
         ends = {job.topic.number: list(job.topic.ends) for job in waiting}
         placed: list[list[tuple[int, int]]] = [[] for _ in waiting]
         error: Exception | None = None
@@ -177,7 +177,8 @@ class RocksLog(EventLog):
             now = _STAMP.pack(self._now_ms())
             placed = [self._place(batch, handle, job, ends[job.topic.number], now) for job in waiting]
             self._database.write(batch)
-            self._database.sync()
+            if any(job.future is not None for job in waiting):
+                self._database.sync()
         except Exception as failed:  # whatever it was, those who wait must hear of it
             error = failed
             # Written, perhaps not on the disk: going on would number other records alike.
