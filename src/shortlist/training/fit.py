@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
+from threadpoolctl import threadpool_limits
 
 from shortlist.candidates.again import Again
 from shortlist.candidates.als import Als
@@ -63,6 +64,13 @@ def fit(data: Interactions, items: ItemTable, settings: Settings, report: Report
 
     data: item codes are positions of `items`.
     """
+    # Thousands of products too small to share: two BLAS threads that wait spinning for each other made the
+    # features of a million interactions take 200 s instead of 15.
+    with threadpool_limits(1, "blas"):
+        return _fitted(data, items, settings, report)
+
+
+def _fitted(data: Interactions, items: ItemTable, settings: Settings, report: Report) -> Fitted:
     training = settings.training
     learn, later = windows(data, training.seed)
     seen = _seen(learn, later, settings)

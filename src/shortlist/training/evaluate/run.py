@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 from msgspec import Struct
+from threadpoolctl import threadpool_limits
 
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.als import Als
@@ -74,7 +75,8 @@ def run(
             began = time.perf_counter()
             fitted[trial.repeats] = (fit(trial.data, trial.items, own, report), time.perf_counter() - began)
         model, seconds = fitted[trial.repeats]
-        lines = measured(_some(trial, cases), model, own, open_ranker, report)
+        with threadpool_limits(1, "blas"):  # as serving has it
+            lines = measured(_some(trial, cases), model, own, open_ranker, report)
         results.append(Result(lines, seconds, model.params, model.metrics))
     return results
 
