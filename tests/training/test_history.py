@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from shortlist.events.log import EVENTS
+from shortlist.events.partition import partition_of
 from shortlist.training.history import CODES, History, read_history
 from tests.training.conftest import Shop
 
@@ -120,3 +122,16 @@ def test_history_knows_no_engine() -> None:
     from shortlist.training import history
 
     assert "rocksdb" not in Path(history.__file__).read_text()
+
+
+def test_what_a_forgotten_user_did_before_is_left_out(shop: Shop) -> None:
+    shop.did("u", "view", "a")
+    partition = partition_of("u", 3)
+    gone = {partition: {"u": shop.log.ends(EVENTS)[partition]}}
+    shop.did("u", "view", "b")
+    shop.did("v", "view", "c")
+
+    history = read_history(shop.log, ITEMS, 10_000, forgotten=lambda at: gone.get(at, {}))
+
+    assert [item for item, _ in of_user(history, "u")] == [1]
+    assert [item for item, _ in of_user(history, "v")] == [2]

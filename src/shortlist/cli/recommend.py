@@ -180,7 +180,8 @@ def _cases(
     from shortlist.training.pasts import Pasts
 
     with app.followed(settings, home) as loop:
-        history = read_history(loop.log, batch.item_ids, settings.log.dedup_window, report)
+        window, gone = settings.log.dedup_window, loop.features.forgotten
+        history = read_history(loop.log, batch.item_ids, window, report, forgotten=gone)
     pasts = Pasts(history, settings)
     names = _names(asked, pasts, among)
     unknown = [name for name in names if pasts.of(name) is None]

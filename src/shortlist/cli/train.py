@@ -53,6 +53,7 @@ def run(home: Home, settings: Settings) -> None:
             settings,
             report,
             lambda: time.time_ns() // 1_000_000,
+            forgotten=loop.features.forgotten,
         )
     version = trained.version
     click.secho(f"version {version.version} serves now", bold=True)

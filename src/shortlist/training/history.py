@@ -1,6 +1,6 @@
 """The event log as arrays: every event that counts once, which training and batch jobs start from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,26 @@ class History:
         return len(self.users)
 
 
+Forgotten = Callable[[int], Mapping[str, int]]
+"""Partition → deleted users and the offset up to which the log knew them (`FeatureStore.forgotten`)."""
+
+
+def nobody(partition: int) -> Mapping[str, int]:
+    """Nobody asked to be forgotten."""
+    return {}
+
+
 def read_history(
-    events: EventLog, item_ids: Sequence[str], dedup_window: int, report: Report = silent
+    events: EventLog,
+    item_ids: Sequence[str],
+    dedup_window: int,
+    report: Report = silent,
+    *,
+    forgotten: Forgotten = nobody,
 ) -> History:
     """Everything in the log up to its end now, duplicates and unreadable records left out as the fold does.
 
-    item_ids: ids by position, of the item table. Corrupt records are logged and passed over.
+    item_ids: ids by position, of the item table. forgotten: users who asked to be, by partition. Corrupt records are logged and passed over.
     """
     begins, ends = events.begins(EVENTS), events.ends(EVENTS)
     total = max(1, sum(ends) - sum(begins))
@@ -69,11 +83,11 @@ def read_history(
     read = 0
     report(STAGE, 0.0)
     for partition, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        window = Window(dedup_window)
+        window, gone = Window(dedup_window), forgotten(partition)
         rows: list[_Row] = []
         appended: list[int] = []
         for batch in _batches(events, partition, begin, end):
-            columns.take(batch, window, rows, appended)
+            columns.take(batch, window, rows, appended, gone)
             read += len(batch)
             report(STAGE, read / total)
         columns.keep(rows, appended)
@@ -108,8 +122,17 @@ class _Columns:
         self._parts: list[tuple[NDArray[np.generic], ...]] = []
         self._duplicates = self._unreadable = 0
 
-    def take(self, batch: list[Stored], window: Window, rows: list[_Row], appended: list[int]) -> None:
-        """Decode the records of a batch and add those that count to `rows` and `appended`."""
+    def take(
+        self,
+        batch: list[Stored],
+        window: Window,
+        rows: list[_Row],
+        appended: list[int],
+        gone: Mapping[str, int],
+    ) -> None:
+        """Decode the records of a batch and add those that count to `rows` and `appended`.
+
+        gone: forgotten users and the offset before which nothing of theirs counts."""
         is_duplicate = window.is_duplicate
         for stored in batch:
             try:
@@ -119,6 +142,8 @@ class _Columns:
                 continue
             if is_duplicate(identity(row), stored.offset):
                 self._duplicates += 1
+                continue
+            if gone and stored.offset < gone.get(row.user_id, 0):
                 continue
             rows.append(row)
             appended.append(stored.appended_ms)

@@ -28,7 +28,7 @@ from shortlist.progress import Report
 from shortlist.settings import Settings
 from shortlist.training.clean import interactions_of
 from shortlist.training.fit import Fitted, fit
-from shortlist.training.history import History, read_history
+from shortlist.training.history import Forgotten, History, nobody, read_history
 
 STAGING = "staging"  # below the folder of models: what is written and not registered yet
 LEAST_ITEMS = 2
@@ -70,6 +70,8 @@ def train(
     settings: Settings,
     report: Report,
     now_ms: Callable[[], int],
+    *,
+    forgotten: Forgotten = nobody,
 ) -> Trained:
     """Train on everything in the log and put the new version to work.
 
@@ -79,7 +81,7 @@ def train(
     run clears what this one left.
     """
     with training_alone(models):
-        history = read_history(events, items.ids, settings.log.dedup_window, report)
+        history = read_history(events, items.ids, settings.log.dedup_window, report, forgotten=forgotten)
         data = interactions_of(history, items.ids, settings)
         refuse_too_little(history, data, settings)
         # One thread for BLAS: the ranker's features are thousands of small products, and threads that wait
