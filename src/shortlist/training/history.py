@@ -75,7 +75,8 @@ def read_history(
 ) -> History:
     """Everything in the log up to its end now, duplicates and unreadable records left out as the fold does.
 
-    item_ids: ids by position, of the item table. forgotten: users who asked to be, by partition. Corrupt records are logged and passed over.
+    item_ids: ids by position, of the item table. forgotten: users who asked to be, by partition.
+    Corrupt records are logged and passed over.
     """
     begins, ends = events.begins(EVENTS), events.ends(EVENTS)
     total = max(1, sum(ends) - sum(begins))
