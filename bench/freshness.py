@@ -1,7 +1,7 @@
 """From an event handed to the log to the feature that a slate would read: durable, folded, visible.
 
-In one process, as in the server: append (with its fsync), the processor's thread, a read of the store. Against
-the bare engine: one synced write and one read of the same size, in turns.
+In one process, as in the server: append (with its fsync), the processor's thread, a read of the store.
+Against the bare engine: one synced write and one read of the same size, in turns.
 """
 
 import asyncio
