@@ -47,7 +47,7 @@ class Hello:
 
 
 async def hello(port: int) -> None:
-    sys.setswitchinterval(0.0001)  # as `serve` has it
+    sys.setswitchinterval(0.0005)  # as `serve` has it
     async with listening(Hello(), host="127.0.0.1", port=port, drain_s=1.0):
         await asyncio.Event().wait()
 

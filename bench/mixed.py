@@ -107,7 +107,7 @@ async def one(server: Server, bearer: str, path: str) -> bytes:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = copy_of(trained_shop(), Path(folder) / "shop")
-        with serving(home, cpus={0}) as server:
+        with serving(home) as server:
             asyncio.run(run(server, home))
 
 

@@ -173,7 +173,11 @@ class ServingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, said("Items in a slate when the request does not say.")] = 10
     max_limit: Annotated[int, said("Most items a request may ask for.")] = 100
     budget_ms: Annotated[float, said("Milliseconds a miss has before a fallback answers.")] = 50.0
-    miss_threads: Annotated[int, said("Threads that compute misses.")] = 2
+    miss_threads: Annotated[
+        int,
+        Meta(ge=1),
+        said("Threads that compute misses; more than one pays where numpy's part is large (big catalogs)."),
+    ] = 1
     similar: Annotated[int, said("Items /similar answers when the request does not say.")] = 20
 
 

@@ -29,7 +29,18 @@ class Flight:
     holds; who asks later starts another one.
     """
 
-    __slots__ = ("_taken", "ask", "cause", "future", "is_urgent", "key", "moves", "snapshot", "track")
+    __slots__ = (
+        "_taken",
+        "ask",
+        "begin_by",
+        "cause",
+        "future",
+        "is_urgent",
+        "key",
+        "moves",
+        "snapshot",
+        "track",
+    )
 
     def __init__(
         self,
@@ -45,6 +56,7 @@ class Flight:
         self.track, self.snapshot, self.future = track, snapshot, future
         self.moves = -1
         self.is_urgent = False  # whether somebody waits for it
+        self.begin_by = 0.0  # perf_counter after which it comes too late for the last who asked
         self._taken = Lock()
 
     def take(self) -> bool:

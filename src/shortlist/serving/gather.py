@@ -24,7 +24,7 @@ LATE, FAILED, BUSY = "late", "failed", "busy"
 
 # A thread works through the sources of one request one after the other, which is cheapest while they are
 # quick. When it gets stuck on one for this long, another thread takes over the rest.
-STUCK_S = 0.0015
+STUCK_S = 0.005
 
 
 class _Batch:
@@ -48,7 +48,7 @@ class _Batch:
 class Gatherer:
     """Threads shared by all requests, with a bound per source. Called from worker threads."""
 
-    def __init__(self, deadline_s: float, *, at_once: int = 2, in_flight: int = 4) -> None:
+    def __init__(self, deadline_s: float, *, at_once: int = 1, in_flight: int = 4) -> None:
         """deadline_s: after a call began. at_once: threads that start on a request's sources together.
         in_flight: most calls of one source that may run, over all requests."""
         self.deadline_s, self.at_once, self.in_flight = deadline_s, at_once, in_flight

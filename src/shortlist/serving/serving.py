@@ -52,6 +52,7 @@ T = TypeVar("T")
 
 CONTEXT = "browsing"
 ASKED, REFRESH, TASTE = "miss", "refresh", "taste"  # why a pool is computed
+BEGIN_BY = 0.5  # share of a request's budget after which its pool need not be begun any more
 QUEUED = 16  # flights per thread that may wait: more than a request's budget is worth waits for nothing
 READ_S = 0.020  # a fallback's patience with the feature store
 _encode = msgspec.json.Encoder().encode
@@ -368,14 +369,21 @@ class Serving:
     async def _computed(
         self, key: str, ask: Ask, track: Track, now_snapshot: Snapshot, began: float
     ) -> Landed | None:
-        flight = self._start(key, ask, track, now_snapshot)
+        flight = self._start(key, ask, track, now_snapshot, began=began)
         if flight is None:
             return None
         await asyncio.wait((flight.future,), timeout=self._left(began))
         return flight.future.result() if flight.future.done() else None
 
     def _start(
-        self, key: str, ask: Ask, track: Track, now_snapshot: Snapshot, *, background: str = ""
+        self,
+        key: str,
+        ask: Ask,
+        track: Track,
+        now_snapshot: Snapshot,
+        *,
+        background: str = "",
+        began: float = 0.0,
     ) -> Flight | None:
         """The flight that will bring this pool, begun or joined; None when too much waits already."""
         flight = self._flights.get(key)
@@ -397,6 +405,7 @@ class Serving:
             if is_new:
                 self._flights[key] = flight
                 telemetry.RECOMPUTES.labels(ASKED).inc()
+            flight.begin_by = began + BEGIN_BY * self.settings.serving.budget_ms / 1000.0
             if flight.moves < 0 and not flight.is_urgent:  # it may wait in the background queue
                 flight.is_urgent = True
                 self._miss.submit(work)
@@ -405,6 +414,11 @@ class Serving:
     def _fly(self, flight: Flight) -> None:
         """On a worker thread."""
         if not flight.take():
+            return
+        if flight.is_urgent and perf_counter() > flight.begin_by:
+            # It would come too late, and make the next one late as well: that is how a short overload
+            # turns into nothing but fallbacks.
+            self._to_loop(partial(self._land, flight, None))
             return
         landed, ask = None, flight.ask
         try:
