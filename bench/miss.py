@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from bench._catalog import Fitted, shop
 from bench._server import report
 from shortlist.ops.logs import set_up
+from shortlist.process import SWITCH_S
 from shortlist.serving import fallback, recommend
 from shortlist.serving.slate import Ask
 from shortlist.settings import Settings
@@ -28,7 +29,7 @@ SIZES = (10_000, 100_000)
 
 
 def main() -> None:
-    sys.setswitchinterval(0.0001)
+    sys.setswitchinterval(SWITCH_S)
     threadpool_limits(1)  # as `serve` does: a product on two threads takes longer beside other work
     faiss.omp_set_num_threads(1)
     set_up("warning")

@@ -16,6 +16,7 @@ from bench._catalog import Fitted, shop
 from bench._server import report
 from shortlist.candidates.item_to_item import ItemToItem
 from shortlist.ops.logs import set_up
+from shortlist.process import SWITCH_S
 from shortlist.serving.similar import TOP
 from shortlist.settings import Settings
 
@@ -24,7 +25,7 @@ SIZES = (10_000, 100_000)
 
 
 def main() -> None:
-    sys.setswitchinterval(0.0001)
+    sys.setswitchinterval(SWITCH_S)
     threadpool_limits(1)  # as `serve` does
     faiss.omp_set_num_threads(1)
     set_up("warning")

@@ -20,6 +20,7 @@ from shortlist.serving.slate import CATALOG, FRESH
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import RuleSettings, Settings
 
+WARM_ITEMS, WARM_TIMES = 50, 3
 STEP_S = 30.0  # between the items of a past that comes without times: a quick session
 
 
@@ -163,6 +164,14 @@ def last_types(features: Features, snapshot: Snapshot) -> dict[int, str]:
     """Position of a past item → what the user did with it last."""
     position = snapshot.table.position
     return {position(seen.item_id): seen.type for seen in features.history}
+
+
+def warm(snapshot: Snapshot) -> None:
+    """Rank for nobody, so that no user waits for what first calls load and map."""
+    if snapshot.chain is not None and snapshot.model is not None:
+        query = history_query(snapshot.model.item_ids[:WARM_ITEMS], snapshot)
+        for _ in range(WARM_TIMES):
+            snapshot.chain.rank(query, snapshot.table.servable)
 
 
 def history_query(history: Sequence[str], snapshot: Snapshot) -> Query:

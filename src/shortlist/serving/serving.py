@@ -32,7 +32,7 @@ from shortlist.serving.gather import Gatherer
 from shortlist.serving.hot import Page
 from shortlist.serving.known import Known, Track
 from shortlist.serving.pool import MISS, OLD, judged
-from shortlist.serving.recommend import Recommender, history_query
+from shortlist.serving.recommend import Recommender, history_query, warm
 from shortlist.serving.served import Served
 from shortlist.serving.slate import (
     CACHE,
@@ -263,7 +263,9 @@ class Serving:
             old = self._snapshot.table
             order = model.item_ids if model is not None else ()
             table = ItemTable((item for item in old.items if item is not None), old.version, order=order)
-            self._snapshot = self._snapshot_of(model, table)
+            fresh = self._snapshot_of(model, table)
+            warm(fresh)
+            self._snapshot = fresh
         telemetry.MODEL_SWAPS.inc()
         if self._loop is not None:
             self._to_loop(self._forget_snapshots)
