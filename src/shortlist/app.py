@@ -8,7 +8,14 @@ import contextlib
 import dataclasses
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +42,7 @@ CHANGES = 10_000  # read at a time
 READY_LAG = 1_000  # events: about 50 ms of folding
 
 if TYPE_CHECKING:
+    from shortlist.database import Database
     from shortlist.gateway.app import Gateway
 
 
@@ -154,45 +162,30 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-@contextmanager
-def owned(settings: Settings, home: Home) -> Iterator[Loop]:
-    """The log and the features, to write. Raises LogOwned while another process owns them."""
+def owned(settings: Settings, home: Home) -> AbstractContextManager[Loop]:
+    """The log and the features, to write. Raises DatabaseOwned while another process owns them."""
     from shortlist.database import open_database
 
-    _only_embedded(settings)
-    database = open_database(home)
-    try:
-        with _loop(settings, database) as loop:
-            yield loop
-    finally:
-        database.close()
+    return _loop(settings, home, open_database)
 
 
-@contextmanager
-def followed(settings: Settings, home: Home) -> Iterator[Loop]:
+def followed(settings: Settings, home: Home) -> AbstractContextManager[Loop]:
     """The log and the features, to read, beside their owner. Raises DatabaseMissing where there are none."""
     from shortlist.database import open_reader
 
-    _only_embedded(settings)
-    database = open_reader(home)
-    try:
-        with _loop(settings, database) as loop:
-            yield loop
-    finally:
-        database.close()
+    return _loop(settings, home, open_reader)
 
 
 @contextmanager
-def _loop(settings: Settings, database: object) -> Iterator[Loop]:
-    from shortlist.database import Database
+def _loop(settings: Settings, home: Home, opened: "Callable[[Home], Database]") -> Iterator[Loop]:
     from shortlist.events.log_rocksdb import RocksLog
     from shortlist.features.store_rocksdb import RocksFeatures
     from shortlist.features.view import user_view
 
-    assert isinstance(database, Database)
+    _only_embedded(settings)
     topics = {EVENTS: settings.log.partitions, SERVED: SERVED_PARTITIONS, ITEMS: 1}
-    log = RocksLog(database, topics, max_waiting=settings.log.max_waiting_events)
-    try:
+    waiting = settings.log.max_waiting_events
+    with closing(opened(home)) as database, closing(RocksLog(database, topics, max_waiting=waiting)) as log:
         features = RocksFeatures(
             database,
             user_view(settings),
@@ -200,8 +193,6 @@ def _loop(settings: Settings, database: object) -> Iterator[Loop]:
             dedup_window=settings.log.dedup_window,
         )
         yield Loop(log, features)
-    finally:
-        log.close()
 
 
 def processor(settings: Settings, loop: Loop) -> Processor:
