@@ -3,7 +3,13 @@
 import os
 from pathlib import Path
 
+from shortlist.errors import ShortlistError
+
 NAME = ".shortlist"
+
+
+class HomeUnusable(ShortlistError):
+    """The folder for all state cannot be made."""
 
 
 class Home:
@@ -20,8 +26,15 @@ class Home:
         self.demo = self.path / "demo.json"  # personas of the storefront
 
     def make(self) -> "Home":
-        """Create the folder, readable by its owner alone (it holds keys and what people did)."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Create the folder, readable by its owner alone (it holds keys and what people did).
+
+        Raises HomeUnusable."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise HomeUnusable(
+                f"cannot make the folder {self.path}: {error.strerror}; choose another with --home"
+            ) from None
         return self
 
 

@@ -14,7 +14,11 @@ from shortlist.home import NAME, Home
 
 
 @click.command()
-@click.option("--home", metavar="DIR", help="Folder with all state. Default: .shortlist, or one per data.")
+@click.option(
+    "--home",
+    metavar="DIR",
+    help="Folder with all state. Default: SHORTLIST_HOME, else .shortlist, or one per data.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -33,11 +37,15 @@ def command(home: str | None, data: Path | None, port: int, no_serve: bool) -> N
     """
     from shortlist.cli.import_ import bring, past
     from shortlist.demo.load import load
+    from shortlist.gateway.server import bound
     from shortlist.progress import bars
 
     if data is not None and not data.exists():
         raise click.ClickException(f"no file or folder {data}")
+    home = home or os.environ.get("SHORTLIST_HOME")
     chosen = Home(Path(home)) if home else _home_of(data)
+    if not no_serve:
+        bound("127.0.0.1", port).close()  # a port that is taken is said now, not after training
     settings = load_settings(chosen)
     with bars() as report:
         load(

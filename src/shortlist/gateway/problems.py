@@ -72,6 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "SettingsError": INTERNAL,
     "OutputRefused": INTERNAL,
     "PortTaken": INTERNAL,
+    "HomeUnusable": INTERNAL,
     "DatabaseError": INTERNAL,
     "SyncFailed": UNAVAILABLE,
     "DatabaseMissing": INTERNAL,
