@@ -8,17 +8,16 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
-from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import barred, last_distinct, strengths
-from shortlist.candidates.source import Candidates, Query
-from shortlist.candidates.trained import TrainedSource
+from shortlist.candidates.past import last_distinct, strengths
+from shortlist.candidates.source import Query
+from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.index import VectorIndex
 from shortlist.settings import TrainingSettings
 
 
-class Als(TrainedSource):
+class Als(VectorSource):
     """Items and users in one space; what lies in the user's direction is proposed.
 
     The user's vector is solved from the last 200 items with the confidence and regularisation of training
@@ -92,20 +91,6 @@ class Als(TrainedSource):
         confidence, typical = (float(v) for v in arrays["confidence"])
         gram = arrays["gram"].astype(np.float64, copy=False)
         return cls(VectorIndex.from_arrays(arrays), gram, confidence=confidence, typical=typical)
-
-    def candidates(self, query: Query, limit: int) -> Candidates:
-        """The best, best first."""
-        user = self.user(query)
-        if user is None:
-            return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
-
-    def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """Its scores of `positions`."""
-        user = self.user(query)
-        if user is None:
-            return np.zeros(len(positions), np.float32)
-        return self.index.products(user, positions)
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosines: to the last item, mean to the last three, to the last twenty weighted by 1 / distance."""

@@ -5,10 +5,9 @@ from typing import Any, Self
 import numpy as np
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
-from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import barred, last_distinct
-from shortlist.candidates.source import Candidates, Query
-from shortlist.candidates.trained import TrainedSource
+from shortlist.candidates.past import last_distinct
+from shortlist.candidates.source import Query
+from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
@@ -19,7 +18,7 @@ LAST = 20
 DECAY = 0.85  # weight of each older item of the past against the one after it
 
 
-class Content(TrainedSource):
+class Content(VectorSource):
     """TF-IDF of title, description, categories and brand, by SVD; cosine to the mean of the last items.
 
     category: (n,) code of the primary category at training, -1 where missing.
@@ -48,20 +47,6 @@ class Content(TrainedSource):
         """The fitted source again."""
         return cls(VectorIndex.from_arrays(arrays), arrays["category"].astype(np.int32, copy=False))
 
-    def candidates(self, query: Query, limit: int) -> Candidates:
-        """The best, best first."""
-        user = self._user(query)
-        if user is None:
-            return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
-
-    def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """Its scores of `positions`."""
-        user = self._user(query)
-        if user is None:
-            return np.zeros(len(positions), np.float32)
-        return self.index.products(user, positions)
-
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosine to the last item; share of the last items in the same category; whether the last one is."""
         found = np.zeros((len(positions), 3), np.float32)
@@ -77,7 +62,8 @@ class Content(TrainedSource):
         found[known, 2] = (theirs >= 0) & (theirs == own[0])
         return found
 
-    def _user(self, query: Query) -> FloatArray | None:
+    def user(self, query: Query) -> FloatArray | None:
+        """The mean of the last items, the newest weighing most."""
         if self.name not in query.memo:
             last, distance = last_distinct(query, len(self.category), LAST)
             user = None

@@ -5,12 +5,11 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.arrays import Arrays, FloatArray
 from shortlist.candidates.cooccurrence import user_items
-from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import barred, last_distinct
-from shortlist.candidates.source import Candidates, Query
-from shortlist.candidates.trained import TrainedSource
+from shortlist.candidates.past import last_distinct
+from shortlist.candidates.source import Query
+from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.index import VectorIndex
@@ -20,7 +19,7 @@ BANDWIDTH = 256
 LAST = 200
 
 
-class Graph(TrainedSource):
+class Graph(VectorSource):
     """The ideal low-pass part of GF-CF (Shen et al. 2021): a user's items through the smoothest components.
 
     Its linear part is a cosine kNN, which `item_knn` is; only the low-pass part is kept here.
@@ -55,21 +54,8 @@ class Graph(TrainedSource):
         """The fitted source again."""
         return cls(arrays["left"].astype(np.float32, copy=False), VectorIndex.from_arrays(arrays))
 
-    def candidates(self, query: Query, limit: int) -> Candidates:
-        """The best, best first."""
-        user = self._user(query)
-        if user is None:
-            return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
-
-    def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """Its scores of `positions`."""
-        user = self._user(query)
-        if user is None:
-            return np.zeros(len(positions), np.float32)
-        return self.index.products(user, positions)
-
-    def _user(self, query: Query) -> FloatArray | None:
+    def user(self, query: Query) -> FloatArray | None:
+        """The sum of the last items."""
         last, _ = last_distinct(query, len(self.left), LAST)
         return self.left[last].sum(axis=0) if len(last) else None
 

@@ -5,13 +5,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
+from shortlist.arrays import Arrays, BoolArray, FloatArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.content import Content
 from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import barred, last_distinct
+from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import Candidates, Query
-from shortlist.candidates.trained import TrainedSource
+from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.index import VectorIndex
@@ -21,7 +21,7 @@ LAST = 3
 DECAY = 0.6
 
 
-class ItemToItem(TrainedSource):
+class ItemToItem(VectorSource):
     """One space of both kinds of vectors, so that a new item lies near others from its first minute.
 
     An item's vector is [√share × collaborative, √(1 - share) × content], both of length 1; share grows with
@@ -73,21 +73,7 @@ class ItemToItem(TrainedSource):
         others = found != position
         return Candidates(found[others][:limit], scores[others][:limit])
 
-    def candidates(self, query: Query, limit: int) -> Candidates:
-        """The best, best first."""
-        user = self._user(query)
-        if user is None:
-            return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
-
-    def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """Its scores of `positions`."""
-        user = self._user(query)
-        if user is None:
-            return np.zeros(len(positions), np.float32)
-        return self.index.products(user, positions)
-
-    def _user(self, query: Query) -> FloatArray | None:
+    def user(self, query: Query) -> FloatArray | None:
         """The last items as one vector, the newest first."""
         if self.name not in query.memo:
             last, distance = last_distinct(query, len(self.index), LAST)

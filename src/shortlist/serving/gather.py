@@ -48,10 +48,10 @@ class _Batch:
 class Gatherer:
     """Threads shared by all requests, with a bound per source. Called from worker threads."""
 
-    def __init__(self, deadline_s: float, *, at_once: int = 1, in_flight: int = 4) -> None:
-        """deadline_s: after a call began. at_once: threads that start on a request's sources together.
-        in_flight: most calls of one source that may run, over all requests."""
-        self.deadline_s, self.at_once, self.in_flight = deadline_s, at_once, in_flight
+    def __init__(self, deadline_s: float, *, in_flight: int = 4) -> None:
+        """deadline_s: after a call began. in_flight: most calls of one source that may run, over all
+        requests."""
+        self.deadline_s, self.in_flight = deadline_s, in_flight
         self._running: dict[str, int] = {}
         self._overdue: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -73,8 +73,7 @@ class Gatherer:
                     todo.append((name, thunk))
         if todo:
             batch = _Batch(todo)
-            for _ in range(min(self.at_once, len(batch.names))):
-                self._call_for_help(batch)
+            self._call_for_help(batch)
             if not self._wait(batch):
                 self._close(batch, missing)
             missing |= batch.why.copy()
