@@ -30,8 +30,40 @@ def test_an_unknown_name_stops_and_suggests_the_nearest(tmp_path: Path) -> None:
 
 
 def test_a_wrong_type_names_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"\$\.server\.port"):
+    with pytest.raises(
+        SettingsError,
+        match=r'SHORTLIST_SERVER__PORT: server\.port must be a whole number from 0 to 65535, not "many"',
+    ):
         load(tmp_path, {"SHORTLIST_SERVER__PORT": "many"})
+
+
+def test_a_value_that_is_none_of_the_choices_gets_the_list(tmp_path: Path) -> None:
+    (tmp_path / "shortlist.toml").write_text('[server]\nmode = "prod"\n')
+    with pytest.raises(SettingsError) as bad:
+        load(tmp_path, {})
+    file = tmp_path / "shortlist.toml"
+    assert str(bad.value) == f'{file}: server.mode must be one of development, production, not "prod"'
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SHORTLIST_CACHE_TTL_S", "did you mean SHORTLIST_CACHE__TTL_S?"),
+        ("SHORTLIST_HOMES", "did you mean SHORTLIST_HOME?"),
+        ("SHORTLIST_ZZZZ", "see `shortlist settings`"),
+    ],
+)
+def test_a_variable_that_is_none_of_ours_stops_and_suggests_the_nearest(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    with pytest.raises(SettingsError, match="two underscores") as bad:
+        load(tmp_path, {name: "30"})
+    assert str(bad.value).startswith(f"{name}: no such variable; {meant}")
+
+
+def test_plain_variables_and_other_programs_are_left_alone(tmp_path: Path) -> None:
+    environ = {"SHORTLIST_HOME": "x", "SHORTLIST_DATA": "y", "SHORTLISTED": "1", "PATH": "z"}
+    assert load(tmp_path, environ)[0] == Settings()
 
 
 def test_broken_toml_names_the_file(tmp_path: Path) -> None:

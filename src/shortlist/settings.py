@@ -15,6 +15,11 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from shortlist.errors import ShortlistError
+from shortlist.refusal import refusal
+
+PREFIX = "SHORTLIST_"
+# Variables that are no settings: where the state is, where settings are, where tests find public data.
+PLAIN_NAMES = ("SHORTLIST_HOME", "SHORTLIST_CONFIG", "SHORTLIST_DATA")
 
 
 class SettingsError(ShortlistError):
@@ -258,15 +263,19 @@ def load(
                 values.setdefault(section, {})[key] = value
                 origins[f"{section}.{key}"] = str(path)
     for name, text in environ.items():
-        if name.startswith("SHORTLIST_") and "__" in name:
-            section, _, key = name.removeprefix("SHORTLIST_").lower().partition("__")
-            _known(section, key, name)
-            values.setdefault(section, {})[key] = text
-            origins[f"{section}.{key}"] = name
+        if not name.startswith(PREFIX) or name in PLAIN_NAMES:
+            continue
+        section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not separator:
+            raise SettingsError(_unknown_variable(name))
+        _known(section, key, name)
+        values.setdefault(section, {})[key] = text
+        origins[f"{section}.{key}"] = name
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: {error} (origins: {_touched(origins)})") from None
+        field, why = refusal(error, Settings, values, whole="the settings")
+        raise SettingsError(f"{origins.get(field, 'settings')}: {field} {why}") from None
     return settings, describe(settings, origins)
 
 
@@ -311,8 +320,17 @@ def _known(section: str, key: str, origin: str) -> None:
         raise SettingsError(f"{origin}: no setting {section}.{key}{hint}")
 
 
-def _touched(origins: Mapping[str, str]) -> str:
-    return ", ".join(sorted(set(origins.values()))) or "defaults"
+def _unknown_variable(name: str) -> str:
+    """Why an environment variable is none of ours, and which one was meant."""
+    ours = [f"{PREFIX}{s}__{k}".upper() for s, keys in _names().items() for k in keys]
+    # One underscore where two belong is the likely slip: compared as if both had one, and without what all
+    # begin with.
+    single = {one.removeprefix(PREFIX).replace("__", "_"): one for one in (*ours, *PLAIN_NAMES)}
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), single, n=1)
+    hint = f"did you mean {single[close[0]]}?" if close else "see `shortlist settings`"
+    return (
+        f"{name}: no such variable; {hint} (settings are {PREFIX}SECTION__KEY, with two underscores between)"
+    )
 
 
 def _config_path(home: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -22,6 +22,7 @@ from shortlist.catalog.store import (
     ItemInvalid,
     ItemUnknown,
 )
+from shortlist.refusal import refusal
 
 # Ids per IN list: SQLite's oldest limit is 999 parameters in a statement.
 CHUNK = 900
@@ -177,10 +178,12 @@ def patched(item: Item, changes: Mapping[str, Any]) -> Item:
         raise ItemInvalid(f"item {item.item_id!r}: no field {unknown[0]!r}; there are {', '.join(FIELDS)}")
     if changes.get("item_id", item.item_id) != item.item_id:
         raise ItemInvalid(f"item {item.item_id!r}: its id cannot change; delete it and create another")
+    fields = msgspec.to_builtins(item) | dict(changes)
     try:
-        return msgspec.convert(msgspec.to_builtins(item) | dict(changes), Item)
+        return msgspec.convert(fields, Item)
     except msgspec.ValidationError as error:
-        raise ItemInvalid(f"item {item.item_id!r}: {error}") from None
+        field, why = refusal(error, Item, fields, whole="the item")
+        raise ItemInvalid(f"item {item.item_id!r}: {field} {why}") from None
 
 
 def _engine(url: str, path: Path) -> AsyncEngine:

@@ -4,7 +4,6 @@ Not Litestar's own conversion: it is lax (`"007"` for a field that takes text or
 two equal parameters wins, unknown ones pass), and ids must come through as they were written.
 """
 
-import difflib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 from urllib.parse import unquote_to_bytes
@@ -17,6 +16,7 @@ from msgspec import Meta, Struct
 
 from shortlist.errors import ShortlistError
 from shortlist.events.event import MAX_ID_BYTES
+from shortlist.refusal import UNKNOWN, near, refusal
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=Struct)
@@ -104,23 +104,16 @@ def parse_query(raw: bytes, kind: type[Query]) -> Query:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise told(error) from None
+        raise _told(error, kind, values, "the query") from None
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'none'}"
-    return f"no query parameter {name[:50]!r}; {hint}"
+    return f"no query parameter {name[:50]!r}; {near(name, known)}"
 
 
-def told(error: msgspec.ValidationError) -> BadRequest:
-    """msgspec's words with the field first.
-
-    >>> str(told(msgspec.ValidationError("Expected `int`, got `str` - at `$[3].price`")))
-    '[3].price: Expected `int`, got `str`'
-    """
-    message, _, path = str(error).partition(" - at `$")
-    return BadRequest(message, path.rstrip("`").removeprefix("."))
+def _told(error: msgspec.ValidationError, kind: Any, given: Any, whole: str) -> BadRequest:
+    field, why = refusal(error, kind, given, whole=whole)
+    return BadRequest(why, field)
 
 
 def reads_query(kind: type[Query]) -> Callable[[Request[Any, Any, Any]], Query]:
@@ -150,13 +143,21 @@ def parse_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise told(error) from None
+        raise _told(error, decoder.type, _plain(body), "the body") from None
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is no JSON: {error}") from None
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8") from None
     except RecursionError:
         raise BadRequest("the body is nested too deeply") from None
+
+
+def _plain(body: bytes) -> Any:
+    """What a body holds, whatever is wrong with it."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.ValidationError:  # a number too large
+        return UNKNOWN
 
 
 def require_json(content_type: str | None, *others: str) -> None:

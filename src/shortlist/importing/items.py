@@ -14,6 +14,7 @@ from shortlist.importing.layout import literal
 from shortlist.importing.mapping import ITEM_NAMES
 from shortlist.importing.plan import Rows
 from shortlist.importing.problem import Example, Outcome
+from shortlist.refusal import UNKNOWN, refusal
 
 FIELDS = tuple(ITEM_NAMES)
 # Columns that mean nothing to us are kept as attributes, but not more of them than a person would look at.
@@ -70,7 +71,7 @@ def _item(row: dict[str, Any], rows: Rows, number: int, outcome: Outcome) -> Ite
     """The item in a row of texts; None, counted, when it is none."""
     try:
         return item_of(row)
-    except (ValueError, msgspec.ValidationError) as error:
+    except ValueError as error:
         reason = f"item: {error}"
         if outcome.refused.get(reason, 0) < 3:
             line = number + rows.layout.header
@@ -100,7 +101,11 @@ def item_of(row: dict[str, Any]) -> Item:
         values["added_ms"] = int(_number("added_ms", values["added_ms"]))
     if "attributes" in values:
         values["attributes"] = _attributes(msgspec.json.decode(values["attributes"]))
-    return msgspec.convert(values, Item)
+    try:
+        return msgspec.convert(values, Item)
+    except msgspec.ValidationError as error:
+        # Without the value: reasons are counted, and the example shows the row.
+        raise ValueError(" ".join(refusal(error, Item, UNKNOWN, whole="it"))) from None
 
 
 def _attributes(rest: dict[str, str | None]) -> dict[str, Any]:
