@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from shortlist.arrays import FloatArray
+from shortlist.catalog.encoder_tfidf import TfidfEncoder
+from shortlist.catalog.item import Item
 from shortlist.models import pointer
 from shortlist.models.artifacts import Artifact, save
 from shortlist.models.load import load_model, load_serving, source_classes
@@ -56,6 +58,19 @@ def test_a_model_without_ranker_has_none(tmp_path: Path) -> None:
     save(stored(ranker=None, ranker_info={}), tmp_path / "m")
 
     assert load_model(tmp_path / "m", "7", Recording).ranker is None
+
+
+def test_the_encoder_comes_back_and_encodes_alike(tmp_path: Path) -> None:
+    items = [Item(item_id=f"i{n}", title=f"{kind} {n}") for n, kind in enumerate(["cup", "pot"] * 5)]
+    encoder = TfidfEncoder.fit(items, 4, seed=7)
+    save(stored(encoder=encoder.arrays()), tmp_path / "m")
+    save(stored(), tmp_path / "old")
+
+    again = load_model(tmp_path / "m", "7", Recording).encoder
+
+    assert again is not None
+    np.testing.assert_array_equal(again.encode(items), encoder.encode(items))
+    assert load_model(tmp_path / "old", "7", Recording).encoder is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Items like the last ones in words, category and brand: works for what nobody has touched yet."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import Query
 from shortlist.candidates.vectors import VectorSource
-from shortlist.catalog.item import Item
+from shortlist.catalog.encoder_tfidf import TfidfEncoder
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.index import VectorIndex
@@ -19,7 +19,7 @@ DECAY = 0.85  # weight of each older item of the past against the one after it
 
 
 class Content(VectorSource):
-    """TF-IDF of title, description, categories and brand, by SVD; cosine to the mean of the last items.
+    """Vectors of the text encoder; cosine to the mean of the last items.
 
     category: (n,) code of the primary category at training, -1 where missing.
     """
@@ -31,12 +31,20 @@ class Content(VectorSource):
         self.index, self.category = index, category
 
     @classmethod
-    def fit(cls, data: Interactions, items: ItemTable, settings: TrainingSettings) -> Self:
-        """Learn from everything in `data`."""
+    def fit(
+        cls,
+        data: Interactions,
+        items: ItemTable,
+        settings: TrainingSettings,
+        *,
+        texts: FloatArray | None = None,
+    ) -> Self:
+        """Learn from the catalog. texts: (n, d) what an encoder made of it; None: TF-IDF, fitted on it."""
         n = len(data.item_ids)
-        texts = [words(items.items[position]) for position in range(n)]
-        vectors = _embedded(texts, settings.content_dim, settings.seed)
-        return cls(VectorIndex.over(vectors, threads=settings.threads), items.category[:n].astype(np.int32))
+        if texts is None:
+            known = items.items[:n]
+            texts = TfidfEncoder.fit(known, settings.content_dim, settings.seed).encode(known)
+        return cls(VectorIndex.over(texts, threads=settings.threads), items.category[:n].astype(np.int32))
 
     def arrays(self) -> Arrays:
         """The artifact."""
@@ -74,40 +82,3 @@ class Content(VectorSource):
             query.memo[self.name] = user
         vector: FloatArray | None = query.memo[self.name]
         return vector
-
-
-def words(item: Item | None) -> str:
-    """What is said of an item, as one text; categories and brand as words of their own kind."""
-    if item is None:
-        return ""
-    labels = [f"category_{_label(name)}" for name in item.categories]
-    brand = [f"brand_{_label(item.brand)}"] if item.brand else []
-    return " ".join([item.title, item.description[:2_000], *labels, *brand])
-
-
-def _label(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())
-
-
-def _embedded(texts: list[str], size: int, seed: int) -> FloatArray:
-    """(texts, ≤ size) unit vectors, zeros for an empty text."""
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    nothing = np.zeros((len(texts), 1), np.float32)
-    if sum(bool(text.strip()) for text in texts) < 2:
-        return nothing
-    often = 2 if len(texts) > 100 else 1
-    try:
-        table: Any = TfidfVectorizer(min_df=often, max_features=50_000, sublinear_tf=True).fit_transform(
-            texts
-        )
-    except ValueError:  # no word is left
-        return nothing
-    size = min(size, table.shape[1] - 1, table.shape[0] - 1)
-    if size < 1:
-        return nothing
-    vectors: Any = TruncatedSVD(size, random_state=seed).fit_transform(table)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-9)
-    return np.asarray(unit, np.float32)

@@ -3,6 +3,7 @@
     manifest.json           what is here, sha256 of every other file; written last: a folder with one is whole
     items.json              the model's item ids, by position
     als/factors.npy …       the arrays of each source
+    encoder/…               the arrays of the text encoder
     ranker.onnx             only where a ranker was trained
 
 Nothing is pickled: reading a model runs no code from it.
@@ -24,6 +25,7 @@ from shortlist.models.registry import ModelCorrupt
 MANIFEST = "manifest.json"
 ITEMS = "items.json"
 RANKER = "ranker.onnx"
+ENCODER = "encoder"  # no source may be called so
 FORMAT = 1  # raised when an older shortlist can no longer read what this one writes
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")  # of sources and arrays: they become file names
@@ -32,7 +34,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")  # of sources and arrays: they become fil
 class Artifact(Struct, frozen=True, kw_only=True):
     """Everything of a trained model but its version, as plain data.
 
-    sources: arrays by source name. ranker: ONNX bytes, with what is needed beside them in `ranker_info`.
+    sources: arrays by source name. encoder: those of the text encoder, if any. ranker: ONNX bytes, with what
+    is needed beside them in `ranker_info`.
     blend: how the first stage is blended. data_end_s: event time of the newest interaction trained on.
     """
 
@@ -40,6 +43,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     data_end_s: float
     item_ids: list[str]
     sources: dict[str, Arrays]
+    encoder: Arrays = {}
     ranker: bytes | None = None
     ranker_info: dict[str, Any] = {}
     blend: dict[str, Any] = {}
@@ -55,6 +59,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     data_end_s: float
     items: int
     sources: dict[str, list[str]]  # names of its arrays, by source
+    encoder: list[str] = []
     has_ranker: bool
     ranker_info: dict[str, Any]
     blend: dict[str, Any]
@@ -71,7 +76,8 @@ def save(artifact: Artifact, folder: Path) -> None:
     """
     folder.mkdir(parents=True)
     files: dict[str, str] = {}
-    for source, arrays in artifact.sources.items():
+    encoder = {ENCODER: artifact.encoder} if artifact.encoder else {}
+    for source, arrays in {**artifact.sources, **encoder}.items():
         (folder / _checked(source)).mkdir()
         for name, array in arrays.items():
             path = folder / source / f"{_checked(name)}.npy"
@@ -90,6 +96,7 @@ def save(artifact: Artifact, folder: Path) -> None:
         data_end_s=artifact.data_end_s,
         items=len(artifact.item_ids),
         sources={source: list(arrays) for source, arrays in artifact.sources.items()},
+        encoder=list(artifact.encoder),
         has_ranker=artifact.ranker is not None,
         ranker_info=artifact.ranker_info,
         blend=artifact.blend,
@@ -136,6 +143,7 @@ def load(folder: Path) -> Artifact:
             data_end_s=manifest.data_end_s,
             item_ids=msgspec.json.decode(_bytes(folder, ITEMS, manifest), type=list[str]),
             sources=sources,
+            encoder={name: _mapped(folder, f"{ENCODER}/{name}.npy", manifest) for name in manifest.encoder},
             ranker=_bytes(folder, RANKER, manifest) if manifest.has_ranker else None,
             ranker_info=manifest.ranker_info,
             blend=manifest.blend,

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import lru_cache
 from inspect import isabstract
 from pathlib import Path
@@ -12,6 +13,8 @@ import msgspec
 from shortlist import candidates
 from shortlist.arrays import Arrays
 from shortlist.candidates.trained import TrainedSource
+from shortlist.catalog.encoder import Encoder
+from shortlist.catalog.encoder_tfidf import TfidfEncoder
 from shortlist.models import artifacts, pointer
 from shortlist.models.artifacts import Artifact
 from shortlist.models.model import Model
@@ -30,6 +33,10 @@ class OpenRanker(Protocol):
         ...
 
 
+OpenEncoder = Callable[[Arrays], Encoder | None]
+"""Makes the text encoder of its arrays; None where it cannot be had. Raises KeyError, ValueError."""
+
+
 class RankerNotes(msgspec.Struct, frozen=True):
     """What stands beside the ONNX bytes of a ranker."""
 
@@ -37,7 +44,12 @@ class RankerNotes(msgspec.Struct, frozen=True):
     calibration: Calibration
 
 
-def load_model(folder: Path, version: str, open_ranker: OpenRanker) -> Model:
+def load_model(
+    folder: Path,
+    version: str,
+    open_ranker: OpenRanker,
+    open_encoder: OpenEncoder = TfidfEncoder.from_arrays,
+) -> Model:
     """The model in a folder of artifacts, every file checked. Raises ModelCorrupt naming what is wrong."""
     stored = artifacts.load(folder)
     try:
@@ -51,6 +63,7 @@ def load_model(folder: Path, version: str, open_ranker: OpenRanker) -> Model:
             blend=msgspec.convert(stored.blend, Blend),
             metrics=stored.metrics,
             params=stored.params,
+            encoder=open_encoder(stored.encoder) if stored.encoder else None,
         )
     except (
         KeyError,
@@ -63,12 +76,14 @@ def load_model(folder: Path, version: str, open_ranker: OpenRanker) -> Model:
         ) from error
 
 
-def load_serving(models: Path, open_ranker: OpenRanker) -> Model:
+def load_serving(
+    models: Path, open_ranker: OpenRanker, open_encoder: OpenEncoder = TfidfEncoder.from_arrays
+) -> Model:
     """The version that serves, for commands that need it once. Raises ModelUnknown where none does."""
     named = pointer.read(models)
     if named is None:
         raise ModelUnknown(f"{models} has no model that serves; run `shortlist train` first")
-    return load_model(models / named.path, named.version, open_ranker)
+    return load_model(models / named.path, named.version, open_ranker, open_encoder)
 
 
 @lru_cache

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shortlist.candidates.trained import TrainedSource
+from shortlist.catalog.encoder import Encoder
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.scorer import Scorer
 
@@ -14,7 +15,8 @@ class Model:
     version: as in the registry. trained_ms: when training ended. data_end_s: event time of the newest
     interaction it was trained on. item_ids: the ids of positions 0..n-1, which every source speaks in.
     sources: by name. ranker: None where the blend of the first stage won, or none was trained.
-    metrics, params: the offline figures that chose it, and what was chosen.
+    metrics, params: the offline figures that chose it, and what was chosen. encoder: makes vectors of new
+    items in the space of `content`; None where it cannot be had: new items wait for the next training.
     """
 
     version: str
@@ -26,3 +28,4 @@ class Model:
     blend: Blend
     metrics: dict[str, float]
     params: dict[str, str]
+    encoder: Encoder | None = None

@@ -1,11 +1,13 @@
 """From interactions to everything a model version is made of."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
 from threadpoolctl import threadpool_limits
 
+from shortlist.arrays import FloatArray
 from shortlist.candidates.again import Again
 from shortlist.candidates.als import Als
 from shortlist.candidates.bought_together import BoughtTogether
@@ -17,6 +19,9 @@ from shortlist.candidates.popular import Popular
 from shortlist.candidates.session import Session
 from shortlist.candidates.trained import TrainedSource
 from shortlist.candidates.transitions import Transitions
+from shortlist.catalog.encoder import Encoder
+from shortlist.catalog.encoder_tfidf import TfidfEncoder
+from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.progress import Report
@@ -31,6 +36,7 @@ log = structlog.get_logger()
 
 # Confidence and regularisation of ALS to choose from: frequency-blind λ needs to be large (30–100).
 ALS_GRID = ((30.0, 2.0), (30.0, 10.0), (3.0, 100.0), (1.0, 40.0), (100.0, 10.0))
+ENCODED_AT_ONCE = 1_000
 TRIAL_CASES = 500
 LEAST_CASES = 50  # below, a ranker cannot be told from luck
 RARE = 0.02  # share of steps back to something seen, below which seen items are no candidates
@@ -47,31 +53,51 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What training made. sources: by name. ranker: None where the blend won, or none was trained.
+    """What training made. sources: by name. encoder: of the items' texts. ranker: None where the blend won,
+    or none was trained.
 
     metrics: figures on the later slice that chose between them. params: what was chosen.
     """
 
     sources: dict[str, TrainedSource]
+    encoder: Encoder
     ranker: FittedRanker | None
     blend: Blend
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
 
 
-def fit(data: Interactions, items: ItemTable, settings: Settings, report: Report) -> Fitted:
+FitEncoder = Callable[[Sequence[Item | None], TrainingSettings, Report], Encoder]
+"""Makes the text encoder of a catalog. Raises EncoderError."""
+
+
+def fit_tfidf(items: Sequence[Item | None], settings: TrainingSettings, report: Report) -> Encoder:
+    """The encoder that needs nothing but the catalog."""
+    return TfidfEncoder.fit(items, settings.content_dim, settings.seed)
+
+
+def fit(
+    data: Interactions,
+    items: ItemTable,
+    settings: Settings,
+    report: Report,
+    fit_encoder: FitEncoder = fit_tfidf,
+) -> Fitted:
     """Fit the sources on all of `data`, and the ranker on what models of earlier data would have said.
 
-    data: item codes are positions of `items`.
+    data: item codes are positions of `items`. Raises EncoderError.
     """
     # Thousands of products too small to share: two BLAS threads that wait spinning for each other made the
     # features of a million interactions take 200 s instead of 15.
     with threadpool_limits(1, "blas"):
-        return _fitted(data, items, settings, report)
+        return _fitted(data, items, settings, report, fit_encoder)
 
 
-def _fitted(data: Interactions, items: ItemTable, settings: Settings, report: Report) -> Fitted:
+def _fitted(
+    data: Interactions, items: ItemTable, settings: Settings, report: Report, fit_encoder: FitEncoder
+) -> Fitted:
     training = settings.training
+    encoder, texts = encoded(items, len(data.item_ids), training, report, fit_encoder)
     learn, later = windows(data, training.seed)
     seen = _seen(learn, later, settings)
     als = _als_options(learn, items, training, seen, report)
@@ -89,11 +115,28 @@ def _fitted(data: Interactions, items: ItemTable, settings: Settings, report: Re
         log.warning("repeats are allowed but the log has none, a fixed blend orders")
         blend = with_repeats()
     elif min(len(learn.cases), len(later.cases)) >= LEAST_CASES:
-        ranker, blend, metrics = _second_stage(learn, later, items, settings, options, seen, report)
+        ranker, blend, metrics = _second_stage(learn, later, items, texts, settings, options, seen, report)
     params["order"] = "ranker" if ranker else "blend"
+    params["encoder"] = encoder.name
     params["ranker.trees"] = str(ranker.trees if ranker else 0)
-    sources = fit_sources(data, items, training, options, report, "models")
-    return Fitted(sources, ranker, blend, metrics, params)
+    sources = fit_sources(data, items, training, options, report, "models", texts)
+    return Fitted(sources, encoder, ranker, blend, metrics, params)
+
+
+def encoded(
+    items: ItemTable, size: int, settings: TrainingSettings, report: Report, fit_encoder: FitEncoder
+) -> tuple[Encoder, FloatArray]:
+    """The encoder fitted on the first `size` items, and (size, d) their vectors."""
+    known = items.items[:size]
+    report("encoder", 0.0)
+    encoder = fit_encoder(known, settings, report)
+    vectors = np.zeros((size, encoder.dim), np.float32)
+    for start in range(0, size, ENCODED_AT_ONCE):
+        report("texts", start / size)
+        vectors[start : start + ENCODED_AT_ONCE] = encoder.encode(known[start : start + ENCODED_AT_ONCE])
+    report("encoder", 1.0)
+    report("texts", 1.0)
+    return encoder, vectors
 
 
 def limits(settings: CandidateSettings) -> dict[str, int]:
@@ -114,15 +157,16 @@ def fit_sources(
     options: Options,
     report: Report,
     stage: str,
+    texts: FloatArray | None = None,
 ) -> dict[str, TrainedSource]:
-    """Every source, fitted on `data`, by name."""
+    """Every source, fitted on `data`, by name. texts: (items, d) as encoded; None: by TF-IDF."""
     steps = len(_PLAIN) + 3
     report(stage, 0.0)
     collaborative = Als.fit(
         data, items, settings, regularization=options.regularization, confidence=options.confidence
     )
     report(stage, 1 / steps)
-    content = Content.fit(data, items, settings)
+    content = Content.fit(data, items, settings, texts=texts)
     report(stage, 2 / steps)
     near = ItemToItem.fit(data, items, settings, als=collaborative, content=content)
     sources: dict[str, TrainedSource] = {s.name: s for s in (collaborative, content, near)}
@@ -138,6 +182,7 @@ def _second_stage(
     learn: Window,
     later: Window,
     items: ItemTable,
+    texts: FloatArray,
     settings: Settings,
     options: Options,
     seen: Seen,
@@ -147,7 +192,7 @@ def _second_stage(
     training = settings.training
 
     def chain(window: Window, stage: str) -> Chain:
-        sources = fit_sources(window.known, items, training, options, report, stage)
+        sources = fit_sources(window.known, items, training, options, report, stage, texts)
         most = limits(settings.candidates)
         return Chain(list(sources.values()), most, None, untrained(), settings.candidates.pool)
 

@@ -27,7 +27,7 @@ from shortlist.models.registry import ModelRegistry, ModelVersion
 from shortlist.progress import Report
 from shortlist.settings import Settings
 from shortlist.training.clean import interactions_of
-from shortlist.training.fit import Fitted, fit
+from shortlist.training.fit import FitEncoder, Fitted, fit, fit_tfidf
 from shortlist.training.history import Forgotten, History, nobody, read_history
 
 STAGING = "staging"  # below the folder of models: what is written and not registered yet
@@ -72,6 +72,7 @@ def train(
     now_ms: Callable[[], int],
     *,
     forgotten: Forgotten = nobody,
+    fit_encoder: FitEncoder = fit_tfidf,
 ) -> Trained:
     """Train on everything in the log and put the new version to work.
 
@@ -88,7 +89,7 @@ def train(
         # for each other took 24 times the processor time (138 ms a case against 5.9 on two busy cores).
         # ALS and LightGBM have threads of their own.
         with threadpool_limits(1, user_api="blas"):
-            fitted = fit(data, items, settings, report)
+            fitted = fit(data, items, settings, report, fit_encoder)
         report("saving", 0.0)
         artifact = artifact_of(fitted, data, now_ms(), settings)
         folder = models / STAGING / "next"
@@ -136,6 +137,7 @@ def artifact_of(fitted: Fitted, data: Interactions, trained_ms: int, settings: S
         data_end_s=float(data.ts_s[-1]),
         item_ids=data.item_ids,
         sources={name: source.arrays() for name, source in fitted.sources.items()},
+        encoder=fitted.encoder.arrays(),
         ranker=ranker.onnx if ranker else None,
         ranker_info=msgspec.to_builtins(notes) if notes else {},
         blend=msgspec.to_builtins(fitted.blend),
