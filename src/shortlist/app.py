@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from shortlist.catalog.embeddings import Embeddings
+from shortlist.catalog.outbox import Outbox
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
 from shortlist.events.log import EVENTS, ITEMS, SERVED, EventLog
@@ -57,6 +59,7 @@ class Loop:
 @asynccontextmanager
 async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     """Everything of one shop, ready to be listened for; closed in reverse order, also on failure."""
+    from shortlist.catalog.outbox import Publisher
     from shortlist.events.collector import Collector
     from shortlist.events.enrich import no_country, open_country
     from shortlist.features.retention import Retention
@@ -74,7 +77,8 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     in_development = settings.server.mode == "development"
     async with AsyncExitStack() as stack:
         loop = stack.enter_context(owned(settings, home))
-        items = await stack.enter_async_context(catalog(settings, home))
+        stores = await stack.enter_async_context(catalog_stores(settings, home))
+        items = stores.items
         table = ItemTable([item async for item in items.all()], await items.version())
         trends = TrendingCounts(loop.log, loop.features, settings, file=home.trending)
         serving = Serving(
@@ -114,7 +118,8 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             while changes := await items.changes(serving.table.version, CHANGES):
                 await asyncio.to_thread(serving.apply, changes)
 
-        stack.push_async_callback(_ended, asyncio.create_task(_every(CATALOG_POLL_S, show_changes)))
+        for work in (show_changes, Publisher(stores.outbox, loop.log).publish):
+            stack.push_async_callback(_ended, asyncio.create_task(_every(CATALOG_POLL_S, work)))
         country = open_country(settings.telemetry.geoip_file) if settings.telemetry.geoip_file else no_country
 
         def category_of(item_id: str) -> str | None:
@@ -146,7 +151,7 @@ def _behind(folding: Processor) -> str | None:
     return None if lag < READY_LAG else f"{lag} events are not folded yet"
 
 
-async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, do: Callable[[], Awaitable[object]]) -> None:
     """Do something again and again; a failure is logged, not the end."""
     while True:
         await asyncio.sleep(seconds)
@@ -201,11 +206,33 @@ def processor(settings: Settings, loop: Loop) -> Processor:
 
 
 def catalog(settings: Settings, home: Home) -> AbstractAsyncContextManager[CatalogStore]:
-    """The catalog, its schema brought up to date."""
+    """The items alone, for commands; the schema brought up to date."""
     from shortlist.catalog.store_sql import open_sql
 
     home.make()
     return open_sql(settings.catalog.url, home.catalog)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogStores:
+    """What the catalog's database holds, by what it is for."""
+
+    items: CatalogStore
+    outbox: Outbox
+    embeddings: Embeddings
+
+
+@asynccontextmanager
+async def catalog_stores(settings: Settings, home: Home) -> AsyncIterator[CatalogStores]:
+    """Everything in the catalog's database, its schema brought up to date."""
+    from shortlist.catalog.embeddings_sql import SqlEmbeddings
+    from shortlist.catalog.engine import open_engine
+    from shortlist.catalog.outbox_sql import SqlOutbox
+    from shortlist.catalog.store_sql import SqlCatalog
+
+    home.make()
+    async with open_engine(settings.catalog.url, home.catalog) as engine:
+        yield CatalogStores(SqlCatalog(engine), SqlOutbox(engine), SqlEmbeddings(engine))
 
 
 async def item_table(settings: Settings, home: Home, order: Sequence[str] = ()) -> ItemTable:

@@ -36,6 +36,7 @@ FULL = Item(
     hidden=True,
     added_ms=1_700_000_000_123,
     attributes={"colour": "red", "sizes": [1, 2], "more": {"a": None}},
+    variant_of="kettles",
 )
 
 

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Dialect, create_engine
+from sqlalchemy import Dialect, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
@@ -34,6 +35,28 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path) ->
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
     engine.dispose()
+
+
+def test_a_database_of_the_first_schema_keeps_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO items (item_id, version, deleted, title, description, categories, price, "
+                "hidden, added_ms, attributes) VALUES ('a', 1, 0, 'Kettle', '', '[]', 2.5, 0, 7, '{}')"
+            )
+        )
+    engine.dispose()
+
+    async def main() -> None:
+        async with open_sql("sqlite:", path) as store:
+            assert await store.get(["a"]) == [Item(item_id="a", title="Kettle", price=2.5, added_ms=7)]
+
+    asyncio.run(main())
 
 
 def test_opening_a_current_database_needs_no_alembic(tmp_path: Path) -> None:

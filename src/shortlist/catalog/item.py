@@ -23,6 +23,9 @@ class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
     hidden: bool = False
     added_ms: int = 0
     attributes: dict[str, Any] = {}
+    # The item (or just the name) that this one is a size or colour of: a slate shows one of them, and who
+    # bought one has bought them all. One step: a variant of a variant belongs to what it names itself.
+    variant_of: Id | None = None
 
     @property
     def category(self) -> str | None:

@@ -1,10 +1,22 @@
 """The catalog's tables, once, for every SQL engine; `migrations/` brings a database to this shape."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 
 # What `migrations/` ends in. Written here so that opening a database at this revision needs no Alembic
 # (its import costs 0.2 s); a test holds the two equal.
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData()
 
@@ -33,6 +45,7 @@ items = Table(
     Column("hidden", Boolean, nullable=False),
     Column("added_ms", Number, nullable=False),
     Column("attributes", JSON, nullable=False),
+    Column("variant_of", ItemId),
     Index("items_version", "version", unique=True),
 )
 
@@ -43,4 +56,27 @@ counter = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("version", Number, nullable=False),
+)
+
+# Changes that the log has not got yet: written in the transaction that makes them, deleted once the log has
+# them (catalog/outbox.py). Ids rise in commit order, since every writer holds the counter's row.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_ms", Number, nullable=False),
+    sqlite_autoincrement=True,  # an id is never given again, however empty the table was
+)
+
+# What an encoder made of an item that came, or whose words changed, after the last training run.
+embeddings = Table(
+    "item_embeddings",
+    metadata,
+    Column("item_id", ItemId, primary_key=True),
+    Column("encoder", Text, nullable=False),  # its name, which tells one fitted encoder from another
+    Column("digest", LargeBinary, nullable=False),  # of the words that were encoded
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian
 )

@@ -1,34 +1,32 @@
 """The catalog in SQL: SQLite in the home folder, or PostgreSQL by its URL."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, event, select, text, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shortlist.catalog.engine import chunks, named_errors, open_engine
 from shortlist.catalog.item import Item
-from shortlist.catalog.schema import HEAD, counter, items
+from shortlist.catalog.schema import counter, embeddings, items, outbox
 from shortlist.catalog.store import (
-    CatalogError,
     CatalogStore,
-    CatalogUnavailable,
     Change,
     ItemExists,
     ItemInvalid,
     ItemUnknown,
 )
+from shortlist.events.log import ITEMS
 from shortlist.refusal import refusal
 
-# Ids per IN list: SQLite's oldest limit is 999 parameters in a statement.
-CHUNK = 900
 PAGE = 5_000
-# How long a writer waits for another process's; a put of 100k items takes 4 s.
-BUSY_S = 30.0
+
+_encode = msgspec.json.Encoder().encode
 
 Row = dict[str, Any]
 FIELDS = tuple(column.name for column in items.columns if column.name not in ("version", "deleted"))
@@ -38,13 +36,15 @@ READ = tuple(items.c[name] for name in FIELDS)
 class SqlCatalog(CatalogStore):
     """Items as rows. Writers wait for each other (one counter row), readers for nobody."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(
+        self, engine: AsyncEngine, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._engine, self._now_ms = engine, now_ms
         dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(items)
-        self._upsert = insert.on_conflict_do_update(
+        new = dialect.insert(items)
+        self._upsert = new.on_conflict_do_update(
             index_elements=[items.c.item_id],
-            set_={c.name: insert.excluded[c.name] for c in items.columns if c.name != "item_id"},
+            set_={c.name: new.excluded[c.name] for c in items.columns if c.name != "item_id"},
         )
 
     async def put(self, items: Sequence[Item]) -> int:  # noqa: D102
@@ -60,7 +60,7 @@ class SqlCatalog(CatalogStore):
         wanted = list(dict.fromkeys(item_ids))
         async with self._write() as connection:
             known = set[str]()
-            for chunk in _chunks(wanted):
+            for chunk in chunks(wanted):
                 rows = await connection.execute(select(items.c.item_id).where(items.c.item_id.in_(chunk)))
                 known.update(rows.scalars())
             missing = [Item(item_id=item_id) for item_id in wanted if item_id not in known]
@@ -90,6 +90,8 @@ class SqlCatalog(CatalogStore):
             version = await self._next(connection, 1)
             row = _row(Item(item_id=item_id), version)
             await connection.execute(self._upsert, [row | {"deleted": True}])
+            await connection.execute(delete(embeddings).where(embeddings.c.item_id == item_id))
+            await self._tell(connection, [Change(version, item_id, None)])
             return version
 
     async def get(self, item_ids: Sequence[str]) -> list[Item | None]:  # noqa: D102
@@ -123,13 +125,13 @@ class SqlCatalog(CatalogStore):
 
     @asynccontextmanager
     async def _read(self) -> AsyncIterator[AsyncConnection]:
-        with _named_errors():
+        with named_errors():
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[AsyncConnection]:
-        with _named_errors():
+        with named_errors():
             async with self._engine.begin() as connection:
                 # Takes the write lock before anything is read, so that what was read still holds at the end.
                 await self._next(connection, 0)
@@ -146,11 +148,22 @@ class SqlCatalog(CatalogStore):
         for start in range(0, len(changed), PAGE):
             page = changed[start : start + PAGE]
             await connection.execute(self._upsert, [_row(i, first + start + n) for n, i in enumerate(page)])
+            told = [Change(first + start + n, item.item_id, item) for n, item in enumerate(page)]
+            await self._tell(connection, told)
         return version
+
+    async def _tell(self, connection: AsyncConnection, changes: Sequence[Change]) -> None:
+        """Leave the changes for the publisher, in the transaction that makes them."""
+        now = self._now_ms()
+        rows = [
+            {"topic": ITEMS, "key": change.item_id, "value": _encode(change), "created_ms": now}
+            for change in changes
+        ]
+        await connection.execute(insert(outbox), rows)
 
     async def _stored(self, connection: AsyncConnection, item_ids: Sequence[str]) -> dict[str, Item]:
         found: dict[str, Item] = {}
-        for chunk in _chunks(item_ids):
+        for chunk in chunks(item_ids):
             query = select(*READ).where(items.c.item_id.in_(chunk), ~items.c.deleted)
             found.update((row[0], _item(row)) for row in await connection.execute(query))
         return found
@@ -158,17 +171,9 @@ class SqlCatalog(CatalogStore):
 
 @asynccontextmanager
 async def open_sql(url: str, path: Path) -> AsyncIterator[SqlCatalog]:
-    """Open the catalog at `url` (`sqlite:` alone means the file `path`), bringing its schema up to date.
-
-    Raises CatalogUnavailable when the database does not answer, CatalogError when the URL names no engine.
-    """
-    engine = _engine(url, path)
-    try:
-        with _named_errors():
-            await _migrate(engine)
+    """The items in the database at `url`, for whoever needs nothing else of it; see `open_engine`."""
+    async with open_engine(url, path) as engine:
         yield SqlCatalog(engine)
-    finally:
-        await engine.dispose()
 
 
 def patched(item: Item, changes: Mapping[str, Any]) -> Item:
@@ -186,79 +191,6 @@ def patched(item: Item, changes: Mapping[str, Any]) -> Item:
         raise ItemInvalid(f"item {item.item_id!r}: {field} {why}") from None
 
 
-def _engine(url: str, path: Path) -> AsyncEngine:
-    scheme, _, rest = url.partition(":")
-    driver = {
-        "sqlite": "sqlite+aiosqlite",
-        "postgresql": "postgresql+asyncpg",
-        "postgres": "postgresql+asyncpg",
-    }
-    full = f"{driver.get(scheme, scheme)}:{rest}"
-    if scheme == "sqlite":
-        full = full if rest else f"sqlite+aiosqlite:///{path}"
-    try:
-        engine = create_async_engine(full, json_serializer=_encode, json_deserializer=msgspec.json.decode)
-    except NoSuchModuleError:
-        raise CatalogError(f"catalog.url: no catalog for {scheme}:; use sqlite: or postgresql://…") from None
-    except ModuleNotFoundError as missing:
-        raise CatalogError(
-            f"catalog.url: {missing.name} is not installed; pip install 'shortlist[postgres]'"
-        ) from None
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")  # other processes read while one writes
-    cursor.execute("PRAGMA synchronous = FULL")  # an answered write outlives the power
-    cursor.close()
-
-
-async def _migrate(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        if await connection.run_sync(_revision) == HEAD:
-            return
-    async with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            # Before any read: of two processes that open a new database, one waits here and then has no step.
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(7461063)"))
-        await connection.run_sync(_upgrade)
-        await connection.commit()
-
-
-def _upgrade(connection: Connection) -> None:
-    from shortlist.catalog.migrate import upgrade
-
-    upgrade(connection)
-
-
-def _revision(connection: Connection) -> str | None:
-    if not connection.dialect.has_table(connection, "alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-
-
-class _named_errors:  # noqa: N801  # reads as a function where it is used
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> Literal[False]:
-        if isinstance(error, DBAPIError):
-            raise CatalogUnavailable(f"the catalog's database did not answer: {error.orig}") from error
-        if isinstance(error, OSError):
-            raise CatalogUnavailable(f"the catalog's database did not answer: {error}") from error
-        return False
-
-
-def _encode(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 def _row(item: Item, version: int) -> Row:
     row: Row = {name: getattr(item, name) for name in FIELDS}
     return row | {"version": version, "deleted": False}
@@ -268,8 +200,3 @@ def _item(row: Iterable[Any]) -> Item:
     values = dict(zip(FIELDS, row, strict=True))
     values["categories"] = tuple(values["categories"])
     return Item(**values)
-
-
-def _chunks(item_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(item_ids), CHUNK):
-        yield item_ids[start : start + CHUNK]
