@@ -20,6 +20,7 @@ class Home:
         self.database = self.path / "db"  # RocksDB: event log and features
         self.catalog = self.path / "catalog.sqlite"
         self.trending = self.path / "trending.msgpack"  # a checkpoint; made anew from the log if lost
+        self.exploration = self.path / "exploration.msgpack"  # likewise: the ledger of new items
         self.models = self.path / "models"
         self.keys = self.path / "keys"
         self.server = self.path / "server.json"  # who owns the home: pid and address of a running `serve`

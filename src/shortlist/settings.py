@@ -186,6 +186,50 @@ class ServingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     similar: Annotated[int, said("Items /similar answers when the request does not say.")] = 20
 
 
+class ExplorationSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How items that came after the last training are tried out (flow 10)."""
+
+    enabled: Annotated[bool, said("Whether new items get a place in slates before training knows them.")] = (
+        True
+    )
+    share: Annotated[float, Meta(ge=0.0, le=1.0), said("Share of users to whom a new item may be shown.")] = (
+        0.05
+    )
+    promoted_share: Annotated[
+        float, Meta(ge=0.0, le=1.0), said("Share of users once an item has proved itself.")
+    ] = 0.20
+    impressions: Annotated[
+        int,
+        Meta(ge=1),
+        said("Impressions after which an item is judged, and again after every so many more."),
+    ] = 1_000
+    ctr: Annotated[
+        float,
+        Meta(ge=0.0, le=1.0),
+        said(
+            "Clicks per impression that an item must be proved to exceed to be promoted, to miss to retire."
+        ),
+    ] = 0.03
+    confidence: Annotated[
+        float, Meta(gt=0.5, lt=1.0), said("Confidence of the one-sided Wilson bounds that judge.")
+    ] = 0.95
+    limit: Annotated[
+        int, Meta(ge=1), said("Impressions after which an item that is still undecided retires.")
+    ] = 10_000
+    per_user: Annotated[int, Meta(ge=1), said("Most impressions of one new item for one user.")] = 3
+    new_slots: Annotated[int, Meta(ge=0, le=5), said("New items in every ten of a slate.")] = 1
+    trending_slots: Annotated[
+        int, Meta(ge=0, le=4), said("Trending items in every ten of a slate that has a new one.")
+    ] = 1
+    items: Annotated[
+        int, Meta(ge=1, le=1_000), said("New items tried out at a time, the oldest first; the others wait.")
+    ] = 100
+    window_h: Annotated[
+        float, said("Hours after a slate in which a click or purchase counts as its doing.")
+    ] = 24.0
+    salt: Annotated[str, said("Chooses which users see which new item; another one draws anew.")] = "new"
+
+
 class TrainingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The training pipeline (flow 5)."""
 
@@ -228,6 +272,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     rules: RuleSettings = field(default_factory=RuleSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
+    exploration: ExplorationSettings = field(default_factory=ExplorationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 

@@ -1,0 +1,1 @@
+"""Nobody is a stranger: first slates for new users, first users for new items (flows 9 and 10)."""

@@ -1,0 +1,331 @@
+"""Keeps the ledger of new items: feeds it from the log, saves it, and says when something was decided."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from shortlist.coldstart.ledger import (
+    PANEL,
+    Decision,
+    Ledger,
+    PanelSlate,
+    Row,
+    ServedRecord,
+    ServedSlate,
+    Slot,
+)
+from shortlist.events.event import Event, EventType
+from shortlist.events.log import EVENTS, SERVED, EventLog, OffsetGone, Record, RecordCorrupt, Stored
+from shortlist.events.partition import partition_of
+from shortlist.features.replay import counted
+from shortlist.features.store import FeatureStore, Folded
+from shortlist.settings import Settings
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+SETTLE_S = 1.0
+SAVE_S = 10.0
+REPLAY_STEP = 5_000
+READ = 500  # records of slates read at a time, of up to 60 kB each
+# An event whose slate was not in the log when it came (slates wait 5 ms for company) gets another chance.
+CHANCES = 2
+# Pairs of user and item whose impressions are counted, about 120 bytes each. Beyond them nobody new is shown
+# a new item: the cap per user holds, at the price of exploring less until the next training.
+MOST_PAIRS = 500_000
+
+SLATES, DECISION = b'{"kind":"slates"', b'{"kind":"decision"'  # how the records begin that are read
+TYPES = frozenset({EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE})
+
+
+class _Saved(Struct):
+    """A checkpoint: the ledger, and the offsets up to which it is one."""
+
+    events: list[int]
+    served: list[int]
+    rows: list[Row]
+    slots: list[Slot]
+    panel: list[PanelSlate]
+    shown: list[int]
+    clicked: list[int]
+    seen: dict[str, dict[str, int]]
+    waiting: list[tuple[Event, int]]
+
+
+class LedgerKeeper:
+    """The one owner of the ledger. `on_folded` is for the processor's thread; `settle`, `replay` and `save`
+    for one thread at a time; the rest for any."""
+
+    def __init__(
+        self, events: EventLog, store: FeatureStore, settings: Settings, *, file: Path | None = None
+    ) -> None:
+        """file: the checkpoint; None keeps none."""
+        self._log, self._store, self._file = events, store, file
+        self._dedup_window, self._most_seen = settings.log.dedup_window, settings.exploration.per_user
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._on_decided: list[Callable[[], None]] = []
+        self._decode = msgspec.json.Decoder(ServedRecord).decode
+        self.ledger = Ledger(settings.exploration)
+        self._partitions = events.partitions(EVENTS)
+        self._events, self._served = events.begins(EVENTS), events.begins(SERVED)
+        self._waiting: list[tuple[Event, int]] = []
+        self._seen: dict[str, dict[str, int]] = {}
+        self._pairs = 0
+        self._new: frozenset[str] = frozenset()
+        self._is_unsaved = False
+        self._load()
+
+    # --- what exploration asks -------------------------------------------------------------------------
+
+    def seen(self, item_id: str, user_id: str) -> int:
+        """Impressions of a new item by a user, wherever they met it."""
+        of_item = self._seen.get(item_id)
+        known = of_item.get(user_id, 0) if of_item is not None else 0
+        return known if known or self._pairs < MOST_PAIRS else self._most_seen
+
+    def verdict(self, item_id: str) -> str:
+        """What was decided of an item; empty: nothing yet."""
+        row = self.ledger.rows.get(item_id)
+        return row.decision.verdict if row is not None and row.decision is not None else ""
+
+    def watch(self, new: Collection[str]) -> None:
+        """From now on these are the new items; impressions of others need not be counted any more."""
+        with self._lock:
+            self._new = frozenset(new)
+            for item_id in self._seen.keys() - self._new:
+                self._pairs -= len(self._seen.pop(item_id))
+
+    def on_decided(self, listener: Callable[[], None]) -> None:
+        """One more to tell when items were decided on; on the keeper's thread."""
+        self._on_decided.append(listener)
+
+    def read(self, look: Callable[[Ledger], T]) -> T:
+        """What `look` finds in the ledger, at one moment."""
+        with self._lock:
+            return look(self.ledger)
+
+    # --- feeding ---------------------------------------------------------------------------------------
+
+    def on_folded(self, partition: int, folded: Folded) -> None:
+        """Take what the processor folded. What does not follow on what is taken waits for the replay."""
+        self._take(partition, folded.offset, folded.events, folded.next_offset)
+
+    def settle(self) -> None:
+        """Read the slates that were served and count the events that wait for them."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        self._read_served()
+        self._count(waiting)
+
+    def replay(self) -> None:
+        """Count from the log what was folded and is not counted yet. Beside a running processor, too."""
+        self._read_served()
+        for partition in range(self._partitions):
+            while self._events[partition] < self._store.offset(partition) and not self._stopping.is_set():
+                self._replay(partition, self._store.offset(partition))
+        self.settle()
+
+    def _replay(self, partition: int, end: int) -> None:
+        at = self._events[partition]
+        start = max(at, self._log.begins(EVENTS)[partition])
+        events = counted(self._log, partition, start, end, self._dedup_window)
+        while step := list(islice(events, REPLAY_STEP)):
+            next_offset = end if len(step) < REPLAY_STEP else step[-1][0].offset + 1
+            if not self._take(partition, at, [event for _, event in step], next_offset):
+                return
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
+            self._count(waiting)
+            at = next_offset
+        self._take(partition, at, [], end)
+
+    def _take(self, partition: int, at: int, events: list[Event], next_offset: int) -> bool:
+        with self._lock:
+            if self._events[partition] != at:
+                return False
+            self._events[partition] = next_offset
+            self._is_unsaved = True
+            new, rows = self._new, self.ledger.rows
+            is_panel = partition % PANEL == 0 and bool(new)
+            for event in events:
+                if event.type not in TYPES:
+                    continue
+                is_new = event.item_id in new
+                if is_new and event.type is EventType.IMPRESSION:
+                    self._see(event.item_id, event.user_id)
+                if is_new or event.item_id in rows or (is_panel and event.request_id is not None):
+                    self._waiting.append((event, CHANCES))
+            return True
+
+    def _see(self, item_id: str, user_id: str) -> None:
+        of_item = self._seen.setdefault(item_id, {})
+        known = of_item.get(user_id, 0)
+        if known or self._pairs < MOST_PAIRS:
+            self._pairs += not known
+            of_item[user_id] = known + 1
+
+    def _count(self, waiting: list[tuple[Event, int]]) -> None:
+        """Count events whose slates are known; the others wait a little or were no slate's doing."""
+        with self._lock:
+            learn = self.ledger.learn
+            again = [(event, left - 1) for event, left in waiting if not learn(event) and left > 1]
+            self._waiting[:0] = again
+            self.ledger.forget()
+            fresh, self.ledger.fresh = self.ledger.fresh, []
+        for decision in fresh:
+            log.info("new item decided", **msgspec.structs.asdict(decision))
+            self._write(decision)
+        if fresh:
+            for listener in self._on_decided:
+                listener()
+
+    def _write(self, decision: Decision) -> None:
+        """Into the log: a replay takes decisions over instead of judging in another order of events."""
+        value = b'{"kind":"decision","decision":%b}' % msgspec.json.encode(decision)
+        self._log.append_soon(SERVED, [Record(decision.item_id, value)])
+
+    def _read_served(self) -> None:
+        for partition, end in enumerate(self._log.ends(SERVED)):
+            for stored in self._records(partition, end):
+                self._promise(stored)
+
+    def _promise(self, stored: Stored) -> None:
+        value = stored.value
+        with self._lock:
+            self._served[stored.partition] = stored.offset + 1
+            self._is_unsaved = True
+            if not self._is_wanted(value):
+                return
+            try:
+                record = self._decode(value)
+            except msgspec.DecodeError:
+                return
+            for slate in record.slates:
+                self.ledger.promise(slate, is_panel=self._is_panel(slate))
+            if record.decision is not None:
+                self.ledger.decided(record.decision)
+
+    def _is_wanted(self, value: bytes) -> bool:
+        # While nothing is new, nothing is explored, and nobody needs to know what a place is worth.
+        if value.startswith(SLATES):
+            return bool(self._new) or b'"explored"' in value
+        return value.startswith(DECISION)
+
+    def _is_panel(self, slate: ServedSlate) -> bool:
+        return slate.user_id is not None and partition_of(slate.user_id, self._partitions) % PANEL == 0
+
+    def _records(self, partition: int, end: int) -> Iterator[Stored]:
+        offset = self._served[partition]
+        while offset < end:
+            try:
+                batch = self._log.read(SERVED, partition, offset, min(READ, end - offset))
+            except OffsetGone as gone:
+                offset = gone.begin
+                continue
+            except RecordCorrupt as corrupt:
+                log.error("damaged record left out", partition=partition, offset=corrupt.offset)
+                offset = corrupt.offset + 1
+                continue
+            if not batch:
+                return
+            yield from batch
+            offset = batch[-1].offset + 1
+
+    # --- saving ----------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint: a whole one or none."""
+        if self._file is None:
+            return
+        with self._lock:
+            if not self._is_unsaved:
+                return
+            self._is_unsaved = False
+            ledger = self.ledger
+            data = msgspec.msgpack.encode(
+                _Saved(
+                    events=self._events,
+                    served=self._served,
+                    rows=list(ledger.rows.values()),
+                    slots=list(ledger.slots.values()),
+                    panel=list(ledger.panel.values()),
+                    shown=ledger.shown,
+                    clicked=ledger.clicked,
+                    seen=self._seen,
+                    waiting=self._waiting,
+                )
+            )
+        beside = self._file.with_name(self._file.name + ".new")
+        with beside.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(self._file)
+
+    def _load(self) -> None:
+        saved = self._read()
+        if saved is None:
+            return
+        for topic, offsets in ((EVENTS, saved.events), (SERVED, saved.served)):
+            ends = self._log.ends(topic)
+            # Counts of records that this log does not hold: it was replaced under the file.
+            if len(offsets) != len(ends) or any(at > end for at, end in zip(offsets, ends, strict=True)):
+                log.warning("the ledger of new items starts over from the log", file=str(self._file))
+                return
+        self._events, self._served = saved.events, saved.served
+        self.ledger.rows = {row.item_id: row for row in saved.rows}
+        self.ledger.restore(saved.slots, saved.panel)
+        self.ledger.shown, self.ledger.clicked = saved.shown, saved.clicked
+        self._seen, self._waiting = saved.seen, saved.waiting
+        self._pairs = sum(map(len, saved.seen.values()))
+
+    def _read(self) -> _Saved | None:
+        if self._file is None or not self._file.exists():
+            return None
+        try:
+            return msgspec.msgpack.decode(self._file.read_bytes(), type=_Saved)
+        except (msgspec.DecodeError, OSError) as error:
+            log.warning("ledger of new items unreadable", file=str(self._file), why=str(error))
+            return None
+
+    # --- running ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Catch up, then settle and save in a thread until `stop`."""
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Settle, save and end. After the processor's `stop`, so that nothing is folded any more."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._safely(self.settle)
+            self._safely(self.save)
+
+    def _run(self) -> None:
+        self._safely(self.replay)
+        saved = time.monotonic()
+        while not self._stopping.wait(SETTLE_S):
+            self._safely(self.settle)
+            if time.monotonic() - saved > SAVE_S:
+                self._safely(self.save)
+                saved = time.monotonic()
+
+    def _safely(self, step: Callable[[], Any]) -> None:
+        """The edge of the loop: an old ledger is better than no thread."""
+        try:
+            step()
+        except Exception:
+            log.exception("ledger step failed", step=step.__name__)
