@@ -102,6 +102,14 @@ class FeatureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 7.0
     trending_half_life_h: Annotated[float, said("Hours in which an event's share in trending halves.")] = 24.0
     affinity_half_life_days: Annotated[float, said("Days in which a category's affinity halves.")] = 14.0
+    fatigue_impressions: Annotated[
+        float,
+        Meta(ge=0),
+        said("Impressions without a click after which an item's score halves, and again; 0: never."),
+    ] = 5.0
+    fatigue_half_life_days: Annotated[
+        float, Meta(gt=0), said("Days in which an impression without a click is half forgotten.")
+    ] = 3.0
 
 
 class CatalogSettings(Struct, frozen=True, forbid_unknown_fields=True):

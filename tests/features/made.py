@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
-from shortlist.events.event import Event, EventType, encode
+from shortlist.events.event import Event, EventType, Told, encode
 from shortlist.events.log import EventLog, Record, Stored
 from shortlist.events.partition import partition_of
 
@@ -48,6 +49,17 @@ def event(
 
 def events() -> st.SearchStrategy[Event]:
     """Any event: late, early, repeated, of every type, with gaps around a session's and beyond."""
+    told = st.builds(Told, offset=st.integers(0, 30), event=_plain())
+    return _plain(
+        guest=st.sampled_from(["g1", "g2"]), past=st.lists(told, max_size=4, unique_by=_id).map(tuple)
+    )
+
+
+def _id(told: Told) -> str:
+    return told.event.event_id
+
+
+def _plain(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[Event]:
     return st.builds(
         Event,
         event_id=st.integers(0, 40).map(lambda n: f"e{n}"),
@@ -62,6 +74,9 @@ def events() -> st.SearchStrategy[Event]:
         session_id=st.sampled_from([None, None, "s1", "s2"]),
         quantity=st.sampled_from([None, None, 2.0, 0.5]),
         category=st.sampled_from([None, "a", "b", "c"]),
+        categories=st.sampled_from([(), ("a",), ("b", "c")]),
+        ratings=st.sampled_from([{}, {"i1": 5.0}, {"i2": 1.0, "i3": 4.0}]),
+        **more,
     )
 
 

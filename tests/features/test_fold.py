@@ -1,14 +1,16 @@
 """What each feature means, and the laws of folding."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.events.event import INTERACTIONS, Event, EventType
+from shortlist.events.event import INTERACTIONS, Event, EventType, Told, told_again
 from shortlist.features.fold import expire, fold
 from shortlist.features.store import Features
 from shortlist.features.verify import Happened, differ, naive_features
-from shortlist.features.view import AFFINITIES, user_view
+from shortlist.features.view import AFFINITIES, GUESTS, IGNORED, user_view
 from shortlist.settings import FeatureSettings, Settings
 from tests.features.made import DAY_MS, HOUR_MS, START_MS, event, events
 
@@ -175,10 +177,13 @@ def test_the_fold_is_what_a_naive_implementation_says(
     happened: list[tuple[Event, int]], data: st.DataObject
 ) -> None:
     view = user_view(SETTINGS)
-    appended_ms, past = START_MS, []
+    appended_ms = START_MS
+    past, each = [], []  # as folded; and with what merges tell, as the naive one reads it
     for offset, (one, pause_ms) in enumerate(happened):
         appended_ms += pause_ms
         past.append(Happened(one, offset, appended_ms))
+        told = told_again(one) if one.type is EventType.MERGE else []
+        each.append([past[-1], *(Happened(e, offset, appended_ms, at) for at, e in told)])
     cut = data.draw(st.integers(0, len(past)))
     features, base = Features(), Features()
     for index, one_of_it in enumerate(past):
@@ -186,5 +191,72 @@ def test_the_fold_is_what_a_naive_implementation_says(
             fold(
                 state, one_of_it.event, offset=one_of_it.offset, appended_ms=one_of_it.appended_ms, view=view
             )
-    assert differ(naive_features(past, SETTINGS, Features()), features) == []
-    assert differ(naive_features(past[cut:], SETTINGS, base), features) == []  # as from a checkpoint
+    assert differ(naive_features(list(chain(*each)), SETTINGS, Features()), features) == []
+    assert (
+        differ(naive_features(list(chain(*each[cut:])), SETTINGS, base), features) == []
+    )  # as from a checkpoint
+
+
+def test_the_latest_answer_to_the_survey_stands_whole() -> None:
+    first = Event(
+        event_id="1", user_id="u1", type=EventType.PREFERENCES, item_id="", ts=START_MS,
+        categories=("Tea", "Toys"), ratings={"i1": 5.0},
+    )  # fmt: skip
+    skipped = Event(event_id="2", user_id="u1", type=EventType.PREFERENCES, item_id="", ts=START_MS + 1)
+    features = folded(first)
+    assert (features.preferred, features.stars, features.interaction_count) == (["Tea", "Toys"], {"i1": 5}, 0)
+    assert features.taste_version == 1
+    features = folded(skipped, first)  # the older one arrives late
+    assert (features.preferred, features.stars, features.answered_ts) == ([], {}, START_MS + 1)
+
+
+def seen(item_id: str, n: int, *, ts: int = START_MS) -> Event:
+    return event(item_id, type=EventType.IMPRESSION, ts=ts, event_id=f"seen-{item_id}-{n}")
+
+
+def test_what_is_shown_in_vain_is_counted_until_it_is_clicked_and_half_forgotten_in_time() -> None:
+    features = folded(*(seen("i1", n) for n in range(4)), seen("i2", 0), event("i2"))
+    assert {item: i.shown for item, i in features.ignored.items()} == {"i1": 4.0}
+    later = START_MS + int(SETTINGS.features.fatigue_half_life_days * DAY_MS)
+    assert folded(*(seen("i1", n) for n in range(4)), seen("i1", 9, ts=later)).ignored["i1"].shown == 3.0
+    assert len(folded(*(seen(f"i{n}", n, ts=START_MS + n) for n in range(150))).ignored) == IGNORED
+
+
+def test_an_impression_moves_taste_when_it_was_one_too_many() -> None:
+    moved = []
+    features = Features()
+    for n in range(11):
+        fold(features, seen("i1", n), offset=n, appended_ms=START_MS, view=VIEW)
+        moved.append(features.taste_version == n + 1)
+    assert [n + 1 for n, has in enumerate(moved) if has] == [5, 10]
+
+
+def merge(*told: tuple[int, Event], n: int = 0, guest: str = "g") -> Event:
+    past = tuple(Told(offset, one) for offset, one in told)
+    return Event(
+        event_id=f"merge-{n}",
+        user_id="u1",
+        type=EventType.MERGE,
+        item_id="",
+        ts=START_MS,
+        guest=guest,
+        past=past,
+    )
+
+
+def test_a_guests_events_are_in_once_however_often_they_are_told() -> None:
+    clicks = [(n, event(f"i{n}", user_id="g", event_id=f"e{n}", category="Tea")) for n in range(3)]
+    once = folded(merge(*clicks))
+    again = folded(merge(*clicks[:2]), merge(*clicks, n=1), merge(*clicks, n=2))
+    assert once.last_5 == again.last_5 == ["i0", "i1", "i2"]
+    assert once.interaction_count == again.interaction_count == 3
+    assert once.affinity == again.affinity == {"Tea": 3.0}
+    assert again.merged == {"g": 3}
+    assert folded(*(merge(*clicks, n=n, guest=f"g{n}") for n in range(GUESTS + 9))).merged.keys() == {
+        f"g{n}" for n in range(9, GUESTS + 9)
+    }
+
+
+def test_a_merge_tells_neither_what_was_shown_nor_another_merge() -> None:
+    inner = merge((0, event("i1")))
+    assert folded(merge((0, inner), (1, seen("i2", 0)))).counts == {"merge": 1}

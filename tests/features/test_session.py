@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.events.event import INTERACTIONS, Event
+from shortlist.events.event import INTERACTIONS, Event, EventType
 from shortlist.features.fold import fold
 from shortlist.features.session import SessionNumbers
 from shortlist.features.store import Features
@@ -13,7 +13,7 @@ from tests.features.made import START_MS, events
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(events(), max_size=50))
+@given(st.lists(events().filter(lambda event: event.type is not EventType.MERGE), max_size=50))
 def test_training_numbers_sessions_as_the_fold_does(happened: list[Event]) -> None:
     view = user_view(Settings())
     numbers, users = SessionNumbers(1_800.0), dict[str, Features]()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shortlist.events.event import Event, EventType, Told
 from shortlist.events.log import EVENTS
 from shortlist.events.partition import partition_of
 from shortlist.training.history import CODES, History, read_history
@@ -135,3 +136,51 @@ def test_what_a_forgotten_user_did_before_is_left_out(shop: Shop) -> None:
 
     assert [item for item, _ in of_user(history, "u")] == [1]
     assert [item for item, _ in of_user(history, "v")] == [2]
+
+
+def as_guest(user: str, item: str, offset: int) -> Told:
+    event = Event(
+        event_id=f"{user}-{offset}", user_id=user, type=EventType.VIEW, item_id=item, ts=1_000 + offset
+    )
+    return Told(offset, event)
+
+
+def guest_and_login(shop: Shop, user: str = "u", guest: str = "g") -> None:
+    """A guest views a and b, logs in, views c; the page says the login twice."""
+    told = [as_guest(guest, item, n) for n, item in enumerate("ab")]
+    for one in told:
+        shop.did(guest, "view", one.event.item_id, event_id=one.event.event_id, ts=one.event.ts)
+    for n in range(2):
+        shop.did(user, "merge", "", guest=guest, past=tuple(told), event_id=f"login-{n}")
+    shop.did(user, "view", "c")
+
+
+def test_what_a_guest_did_before_the_login_counts_once_and_for_the_user(shop: Shop) -> None:
+    guest_and_login(shop)
+
+    history = read(shop)
+
+    assert [item for item, _ in of_user(history, "u") if item >= 0] == [0, 1, 2]
+    assert of_user(history, "g") == []
+
+
+def test_of_two_users_who_were_one_guest_the_first_to_log_in_has_the_past(shop: Shop) -> None:
+    for user in ("u", "v"):
+        shop.now_ms += 1
+        told = as_guest("g", "a", 0)
+        shop.did(user, "merge", "", guest="g", past=(told,))
+
+    history = read(shop)
+
+    assert (history.items >= 0).sum() == 1
+    assert of_user(history, "u")[-1] == (0, 1_000)
+
+
+def test_what_a_forgotten_user_did_as_a_guest_is_left_out(shop: Shop) -> None:
+    guest_and_login(shop)
+    partition = partition_of("u", 3)
+    gone = {partition: {"u": shop.log.ends(EVENTS)[partition]}}
+
+    history = read_history(shop.log, ITEMS, 10_000, forgotten=lambda at: gone.get(at, {}))
+
+    assert len(history) == 0

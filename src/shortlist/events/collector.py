@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from shortlist.errors import ShortlistError
 from shortlist.events.enrich import Country, Sessions, device, no_country, unique_id
-from shortlist.events.event import MAX_ID_BYTES, MAX_TS_MS, Event, EventType, encode
+from shortlist.events.event import MAX_ID_BYTES, MAX_TS_MS, OF_NO_ITEM, Event, EventType, encode
 from shortlist.events.log import EVENTS, EventLog, Record
 from shortlist.ops import telemetry
 from shortlist.settings import Settings
@@ -29,8 +29,9 @@ SECONDS_BELOW = 100_000_000_000
 LOOP_BYTES = 16_384
 
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_TYPES = {kind.value: kind for kind in EventType}
-_KNOWN = frozenset(Event.__struct_fields__)
+_TYPES = {kind.value: kind for kind in EventType if kind not in OF_NO_ITEM}
+# Fields that mean something here; what belongs to the routes of other types is unknown, and kept as such.
+_KNOWN = frozenset(Event.__struct_fields__) - {"categories", "ratings", "guest", "past"}
 _split = msgspec.json.Decoder(list[Raw]).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -1,6 +1,10 @@
 """Which records are repeats: decided by offsets alone, so that every replay decides alike."""
 
-from shortlist.events.event import Event
+from collections.abc import Callable
+
+import msgspec
+
+from shortlist.events.event import NOT_TOLD, Event, EventType, Told
 
 
 def identity(event: Event) -> str:
@@ -35,3 +39,20 @@ class Window:
             oldest = offset - self._size
             self._seen = {key: at for key, at in self._seen.items() if at >= oldest}
         return before is not None and offset - before <= self._size
+
+
+def unrepeated(event: Event, is_repeat: Callable[[Event], bool]) -> Event | None:
+    """An event without what of it repeats: None, or a merge that tells only what is new.
+
+    is_repeat: asked once for the event and, unless it repeats itself, for all that it tells, in order."""
+    if is_repeat(event):
+        return None
+    if event.type is not EventType.MERGE:
+        return event
+    user_id, past = event.user_id, event.past
+
+    def is_new(told: Told) -> bool:
+        own = msgspec.structs.replace(told.event, user_id=user_id)
+        return told.event.type not in NOT_TOLD and not is_repeat(own)
+
+    return msgspec.structs.replace(event, past=tuple(told for told in past if is_new(told)))

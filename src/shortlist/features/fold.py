@@ -1,6 +1,6 @@
 """Events in, feature values out: pure, and the definition of what every feature means."""
 
-from shortlist.events.event import Event
+from shortlist.events.event import Event, EventType
 from shortlist.features.store import Features
 from shortlist.features.view import TASTE, FeatureView
 
@@ -10,12 +10,16 @@ def fold(features: Features, event: Event, *, offset: int, appended_ms: int, vie
 
     offset, appended_ms: of its record. What expired before this record is emptied first."""
     expire(features, appended_ms, view)
-    for add in view.steps[event.type]:
-        add(features, event)
+    told = view.guests.news(features, event) if event.type is EventType.MERGE else ()
+    for one in (event, *told):
+        for add in view.steps[one.type]:
+            add(features, one)
     if appended_ms > features.appended_ms:
         features.appended_ms = appended_ms
     features.version = offset + 1
-    if event.type in TASTE:
+    if event.type in TASTE or (
+        event.type is EventType.IMPRESSION and view.fatigue.has_tired(features, event)
+    ):
         features.taste_version = offset + 1
 
 

@@ -6,7 +6,7 @@ import structlog
 
 from shortlist.events.event import Event, readable
 from shortlist.events.log import EVENTS, EventLog, RecordCorrupt, Stored
-from shortlist.features.dedup import Window, identity
+from shortlist.features.dedup import Window, identity, unrepeated
 
 log = structlog.get_logger()
 
@@ -41,6 +41,7 @@ def counted(
         event = readable(record.value)
         if event is None:
             continue
-        is_duplicate = window.is_duplicate(identity(event), record.offset)
-        if not is_duplicate and record.offset >= start:
-            yield record, event
+        at = record.offset
+        counts = unrepeated(event, lambda one: window.is_duplicate(identity(one), at))  # noqa: B023
+        if counts is not None and at >= start:
+            yield record, counts

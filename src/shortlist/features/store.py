@@ -38,10 +38,18 @@ class Seen(Struct, frozen=True, array_like=True):
     session: int  # running number of the user's session it belongs to
 
 
+class Ignored(Struct, frozen=True, array_like=True):
+    """How often an item was shown since the user last interacted with it: decayed, as of `ts` (ms)."""
+
+    shown: float
+    ts: int
+
+
 class Features(Struct, array_like=True):
     """Everything folded about one user, in event order. An unknown user has the empty one.
 
-    What expires (`last_5`, `session_*`, `affinity`) is already emptied by `read` when its time is over.
+    What expires (`last_5`, `session_*`, `affinity`, `ignored`) is already emptied by `read` when its time is
+    over.
     """
 
     last_5: list[str] = field(default_factory=list)  # oldest first, repeats kept
@@ -67,6 +75,11 @@ class Features(Struct, array_like=True):
     version: int = 0  # offset + 1 of the last record that changed anything here
     taste_version: int = 0  # offset + 1 of the last record that can change a slate's order
     session_last_ts: int = 0  # latest event time in the session
+    preferred: list[str] = field(default_factory=list)  # categories chosen in the survey
+    stars: dict[str, float] = field(default_factory=dict)  # sample item of the survey -> 1 to 5
+    answered_ts: int = 0  # when the survey was answered or skipped; 0: never
+    merged: dict[str, int] = field(default_factory=dict)  # guest -> offset up to which their events are in
+    ignored: dict[str, Ignored] = field(default_factory=dict)  # items shown and not interacted with since
 
 
 class Folded(Struct, frozen=True):
@@ -77,6 +90,7 @@ class Folded(Struct, frozen=True):
     unreadable: int
     offset: int = 0  # where the step began
     next_offset: int = 0  # up to here the partition is folded now
+    tired: frozenset[str] = frozenset()  # users to whom an item has now been shown in vain too often
 
 
 class FeatureStore(ABC):

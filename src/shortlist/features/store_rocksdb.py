@@ -3,6 +3,7 @@
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -11,10 +12,10 @@ from msgspec import Struct, field
 from rocksdict import WriteBatch
 
 from shortlist.database import Database, DatabaseError
-from shortlist.events.event import INTERACTIONS, Event, EventType, readable
+from shortlist.events.event import INTERACTIONS, Event, EventType, readable, told_again
 from shortlist.events.log import Stored
 from shortlist.events.partition import partition_of
-from shortlist.features.dedup import Window, identity
+from shortlist.features.dedup import Window, identity, unrepeated
 from shortlist.features.fold import expire, fold
 from shortlist.features.store import Features, FeatureStore, Folded, OffsetMoved, Seen, StoreUnavailable
 from shortlist.features.view import FeatureView
@@ -200,6 +201,7 @@ class RocksFeatures(FeatureStore):
             counted = self._leave_out_repeats(partition, found, writes)
             self._drop_old_generations(partition, expect, next_offset, writes)
             users: dict[str, _User] = {}
+            tired: set[str] = set()
             for record, event in counted:
                 user = users.get(event.user_id)
                 if user is None:
@@ -212,6 +214,8 @@ class RocksFeatures(FeatureStore):
                     appended_ms=record.appended_ms,
                     view=self._view,
                 )
+                if event.type is EventType.IMPRESSION and user.features.taste_version == record.offset + 1:
+                    tired.add(event.user_id)
             for user in users.values():
                 self._store(user, writes)
             self._publish(partition, next_offset, writes)
@@ -221,6 +225,7 @@ class RocksFeatures(FeatureStore):
             unreadable=len(batch) - len(found),
             offset=expect,
             next_offset=next_offset,
+            tired=frozenset(tired),
         )
 
     def _publish(self, partition: int, next_offset: int, writes: WriteBatch) -> None:
@@ -243,10 +248,11 @@ class RocksFeatures(FeatureStore):
         window = Window(size, seen)
         prefix = _prefix(partition)
         counted = []
-        for record, event in events:
+
+        def is_repeat(event: Event, offset: int) -> bool:
             name = identity(event)
             digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-            generation = record.offset // size if size else 0
+            generation = offset // size if size else 0
             key = prefix + generation.to_bytes(6, "big") + digest
             if name not in seen:
                 stored = get(key)
@@ -254,9 +260,13 @@ class RocksFeatures(FeatureStore):
                     stored = get(prefix + (generation - 1).to_bytes(6, "big") + digest)
                 if stored is not None:
                     seen[name] = int.from_bytes(stored, "big")
-            if not window.is_duplicate(name, record.offset):
-                counted.append((record, event))
-            writes.put(key, record.offset.to_bytes(8, "big"), handle)
+            writes.put(key, offset.to_bytes(8, "big"), handle)
+            return window.is_duplicate(name, offset)
+
+        for record, event in events:
+            counts = unrepeated(event, partial(is_repeat, offset=record.offset))
+            if counts is not None:
+                counted.append((record, counts))
         return counted
 
     def _drop_old_generations(
@@ -275,6 +285,8 @@ class RocksFeatures(FeatureStore):
 
     def _prepare(self, user: _User, event: Event) -> None:
         """Bring in the parts of the state that this event can touch."""
+        for _, told in told_again(event) if event.type is EventType.MERGE else ():
+            self._prepare(user, told)
         if not user.marks_loaded and event.type in _MARKING:
             marks = _decode_marks(self._marks.get(user.key))
             features = user.features

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from shortlist.events.event import INTERACTIONS, Event, EventType
+from shortlist.events.event import INTERACTIONS, Event
 from shortlist.events.log import EVENTS, EventLog
 from shortlist.features.replay import counted
 from shortlist.features.store import FeatureStore, Folded
@@ -160,7 +160,7 @@ class TrendingCounts:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        weights = {kind.value: getattr(settings.weights, kind.value) for kind in EventType}
+        weights = msgspec.structs.asdict(settings.weights)
         self._counts = DecayedCounts(settings.features.trending_half_life_h * HOUR_MS, weights)
         self._offsets = events.begins(EVENTS)
         self._is_unpublished = self._is_unsaved = False

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shortlist.events.event import INTERACTIONS, Event, EventType, readable
 from shortlist.events.log import EVENTS, EventLog, RecordCorrupt, Stored
-from shortlist.features.store import Features, FeatureStore, Seen
+from shortlist.features.store import Features, FeatureStore, Ignored, Seen
 from shortlist.progress import Report, silent
 from shortlist.settings import Settings
 
@@ -47,6 +47,7 @@ class Happened(Struct, frozen=True):
     event: Event
     offset: int
     appended_ms: int
+    told_offset: int = -1  # of a guest's event that a merge tells: its offset in the guest's partition
 
 
 def verify(
@@ -91,25 +92,46 @@ def naive_past(
         event = readable(record.value)
         if event is None:
             continue
-        same = (event.user_id, event.event_id)
-        repeats = same in last_seen and last_seen[same] >= record.offset - window
-        last_seen[same] = record.offset
-        if repeats or record.offset < start or record.offset < forgotten.get(event.user_id, 0):
+        user_id = event.user_id
+
+        def repeats(event_id: str, user_id: str = user_id, at: int = record.offset) -> bool:
+            before = last_seen.get((user_id, event_id))
+            last_seen[user_id, event_id] = at
+            return before is not None and before >= at - window
+
+        if repeats(event.event_id):
             continue
-        past[event.user_id].append(Happened(event, record.offset, record.appended_ms))
+        told = []
+        if event.type == EventType.MERGE:
+            told = [
+                one
+                for one in event.past
+                if one.event.type not in (EventType.MERGE, EventType.IMPRESSION)
+                and not repeats(one.event.event_id)
+            ]
+        if record.offset < start or record.offset < forgotten.get(user_id, 0):
+            continue
+        past[user_id].append(Happened(event, record.offset, record.appended_ms))
+        past[user_id] += [Happened(t.event, record.offset, record.appended_ms, t.offset) for t in told]
     return past
 
 
 def naive_features(happened: list[Happened], settings: Settings, base: Features) -> Features:
     """What the features are after `happened`, when they were `base` before."""
     chosen = settings.features
+    happened, merged = _merged(happened, base)
     interactions = [h for h in happened if h.event.type in INTERACTIONS]
     acted = [h.event.ts for h in happened if h.event.type != EventType.IMPRESSION]
     changing = [
         h
         for h in happened
-        if h.event.type in INTERACTIONS or h.event.type in (EventType.DISLIKE, EventType.CANCEL)
+        if h.event.type in INTERACTIONS
+        or h.event.type in (EventType.DISLIKE, EventType.CANCEL, EventType.PREFERENCES, EventType.MERGE)
     ]
+    answers = [h.event for h in happened if h.event.type == EventType.PREFERENCES]
+    answer = max(reversed(answers), key=lambda event: event.ts, default=None)
+    if answer is not None and answer.ts < base.answered_ts:
+        answer = None
     era, is_expired = _era(happened, base, chosen.expire_days)
     kept = Features() if is_expired else base
     recent = [h for h in era if h.event.type in INTERACTIONS]
@@ -124,6 +146,7 @@ def naive_features(happened: list[Happened], settings: Settings, base: Features)
         for number, h in ((s["number"], h) for s in sessions for h in s["events"])
     ]
     affinity, affinity_ts = _affinity(recent, settings, kept)
+    ignored, tiring = _ignored(happened, settings, base)
     counts = Counter(base.counts) + Counter(h.event.type.value for h in happened)
     firsts = [ts for ts in [base.first_ts, *acted] if ts > 0]
     return Features(
@@ -145,7 +168,12 @@ def naive_features(happened: list[Happened], settings: Settings, base: Features)
         session_count=session[3],
         appended_ms=max([base.appended_ms, *(h.appended_ms for h in happened)]),
         version=max([base.version, *(h.offset + 1 for h in happened)]),
-        taste_version=max([base.taste_version, *(h.offset + 1 for h in changing)]),
+        taste_version=max([base.taste_version, *(h.offset + 1 for h in [*changing, *tiring])]),
+        preferred=base.preferred if answer is None else list(answer.categories),
+        stars=base.stars if answer is None else answer.ratings,
+        answered_ts=base.answered_ts if answer is None else answer.ts,
+        merged=merged,
+        ignored=ignored,
     )
 
 
@@ -157,6 +185,11 @@ def differ(expected: Features, stored: Features) -> list[tuple[str, Any, Any]]:
         if name in ("affinity", "purchased"):
             same = right.keys() == is_now.keys() and all(
                 isclose(right[key], is_now[key], rel_tol=1e-9, abs_tol=1e-12) for key in right
+            )
+        elif name == "ignored":
+            same = right.keys() == is_now.keys() and all(
+                right[key].ts == is_now[key].ts and isclose(right[key].shown, is_now[key].shown, rel_tol=1e-9)
+                for key in right
             )
         else:
             same = right == is_now
@@ -176,6 +209,59 @@ def _read(events: EventLog, partition: int, begin: int, end: int) -> Iterator[St
             return
         yield from batch
         begin = batch[-1].offset + 1
+
+
+def _merged(happened: list[Happened], base: Features) -> tuple[list[Happened], dict[str, int]]:
+    """What counts of `happened`: of a guest's events only those behind the last that a merge told before; and
+    how far each guest's events are told, for the 50 guests of the last merges."""
+    merged, counts = list(base.merged.items()), []
+    known = 0
+    for h in happened:
+        if h.event.type == EventType.MERGE:
+            guest = h.event.guest or ""
+            known = dict(merged).get(guest, 0)
+            merged = [(name, offset) for name, offset in merged if name != guest] + [(guest, known)]
+            merged = merged[-50:]
+        elif h.told_offset >= 0:
+            guest, told = merged[-1]
+            merged[-1] = (guest, max(told, h.told_offset + 1))
+            if h.told_offset < known:
+                continue
+        counts.append(h)
+    return counts, dict(merged)
+
+
+def _ignored(
+    happened: list[Happened], settings: Settings, base: Features
+) -> tuple[dict[str, Ignored], list[Happened]]:
+    """Items shown since they were last interacted with, each impression halved per half-life until the item's
+    latest; the 100 shown last. And the impressions with which an item had been shown in vain too often."""
+    half_life = settings.features.fatigue_half_life_days * 86_400_000
+    most = settings.features.fatigue_impressions
+    shown = {item: [(i.ts, i.shown)] for item, i in base.ignored.items()}
+    tiring = []
+    latest = base.appended_ms
+
+    def value(item: str) -> float:
+        last = max(ts for ts, _ in shown[item])
+        return sum(weight * float(0.5 ** ((last - ts) / half_life)) for ts, weight in shown[item])
+
+    for h in happened:
+        if latest and h.appended_ms - latest > int(settings.features.expire_days * 86_400_000):
+            shown = {}
+        latest = max(latest, h.appended_ms)
+        item = h.event.item_id
+        if h.event.type == EventType.IMPRESSION:
+            shown.setdefault(item, []).append((h.event.ts, 1.0))
+            if len(shown) > 100:
+                del shown[min(shown, key=lambda item: (max(ts for ts, _ in shown[item]), item))]
+            if most > 0 and item in shown:
+                times = round(value(item), 6)
+                if times // most > round(times - 1, 6) // most:
+                    tiring.append(h)
+        elif h.event.type in INTERACTIONS:
+            shown.pop(item, None)
+    return {item: Ignored(value(item), max(ts for ts, _ in shown[item])) for item in shown}, tiring
 
 
 def _era(happened: list[Happened], base: Features, expire_days: float) -> tuple[list[Happened], bool]:

@@ -8,20 +8,26 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 
-from shortlist.events.event import INTERACTIONS, Event, EventType
+import msgspec
+
+from shortlist.events.event import INTERACTIONS, Event, EventType, told_again
 from shortlist.features.session import is_new_session
-from shortlist.features.store import Features, Seen
+from shortlist.features.store import Features, Ignored, Seen
 from shortlist.settings import Settings
 
 EVERYTHING = frozenset(EventType)
 # Everything a user did; an impression is what the shop did.
 ACTIONS = EVERYTHING - {EventType.IMPRESSION}
 # What can reorder a slate: see `Features.taste_version`.
-TASTE = INTERACTIONS | {EventType.DISLIKE, EventType.CANCEL}
+TASTE = INTERACTIONS | {EventType.DISLIKE, EventType.CANCEL, EventType.PREFERENCES, EventType.MERGE}
 
 DAY_MS = 86_400_000
 # Categories whose affinity is kept per user; a bound, not a tuning: people like fewer.
 AFFINITIES = 100
+# Guests whose mark is kept per user: devices on which somebody logged in.
+GUESTS = 50
+# Items shown in vain that are kept per user, the latest shown: as many as a cached pool holds. 3 kB.
+IGNORED = 100
 
 
 class Aggregate(ABC):
@@ -243,11 +249,95 @@ class Disliked(Aggregate):
             del disliked[item]
 
 
+class Preferences(Aggregate):
+    """`preferred`, `stars`, `answered_ts`: the latest answer to the survey, whole."""
+
+    fields = ("preferred", "stars", "answered_ts")
+    types = frozenset({EventType.PREFERENCES})
+
+    def add(self, features: Features, event: Event) -> None:
+        """It replaces an answer that is no younger."""
+        if event.ts >= features.answered_ts:
+            features.preferred, features.stars = list(event.categories), dict(event.ratings)
+            features.answered_ts = event.ts
+
+
+class Guests(Aggregate):
+    """`merged`: guests who became this user, and up to which offset of theirs their events are in.
+
+    A guest's next merge counts from there, however long ago the first was. Above `GUESTS` the one of the
+    longest gone login goes.
+    """
+
+    fields = ("merged",)
+    types = frozenset({EventType.MERGE})
+
+    def news(self, features: Features, merge: Event) -> list[Event]:
+        """The events of a merge, as the user's own, that no merge of this guest told before."""
+        known = features.merged.get(merge.guest or "", 0)
+        return [event for offset, event in told_again(merge) if offset >= known]
+
+    def add(self, features: Features, event: Event) -> None:
+        """Mark how far the guest's events are told."""
+        merged, guest = features.merged, event.guest or ""
+        known = merged.pop(guest, 0)  # put back at the end
+        merged[guest] = max([known, *(offset + 1 for offset, _ in told_again(event))])
+        if len(merged) > GUESTS:
+            del merged[next(iter(merged))]
+
+
+class Fatigue(Aggregate):
+    """`ignored`: impressions by item since the last interaction with it; each halves every half-life.
+
+    Above `IGNORED` items the one shown longest ago goes.
+    """
+
+    fields = ("ignored",)
+    types = INTERACTIONS | {EventType.IMPRESSION}
+    expires = True
+
+    def __init__(self, half_life_days: float, impressions: float) -> None:
+        self.half_life_ms = half_life_days * DAY_MS
+        self.impressions = impressions
+
+    def add(self, features: Features, event: Event) -> None:
+        """One more impression, or none any more."""
+        ignored, item = features.ignored, event.item_id
+        if event.type is not EventType.IMPRESSION:
+            if ignored:
+                ignored.pop(item, None)
+            return
+        before, ts = ignored.get(item), event.ts
+        if before is None:
+            ignored[item] = Ignored(1.0, ts)
+        elif ts >= before.ts:
+            ignored[item] = Ignored(before.shown * 0.5 ** ((ts - before.ts) / self.half_life_ms) + 1.0, ts)
+        else:
+            ignored[item] = Ignored(before.shown + 0.5 ** ((before.ts - ts) / self.half_life_ms), before.ts)
+        if len(ignored) > IGNORED:
+            del ignored[min(ignored, key=lambda i: (ignored[i].ts, i))]
+
+    def has_tired(self, features: Features, event: Event) -> bool:
+        """Whether this impression, which was just added, was one too many: the item's score halves now."""
+        now = features.ignored.get(event.item_id)
+        if now is None or self.impressions <= 0:
+            return False
+        # Rounded, so that five at one time are five on every way of adding them up.
+        level = round(now.shown, 6) // self.impressions
+        return level > round(now.shown - 1.0, 6) // self.impressions
+
+    def clear(self, features: Features) -> None:
+        """Nothing was shown."""
+        features.ignored = {}
+
+
 class FeatureView:
     """The aggregates of a user and their lifetime. Order matters: a session is known before its history."""
 
     def __init__(self, aggregates: list[Aggregate], *, expire_days: float) -> None:
         self.aggregates = aggregates
+        self.guests = next(a for a in aggregates if isinstance(a, Guests))
+        self.fatigue = next(a for a in aggregates if isinstance(a, Fatigue))
         self.expire_ms = int(expire_days * DAY_MS)
         self.expiring = [aggregate.clear for aggregate in aggregates if aggregate.expires]
         # What an event of each type has to run through, found once instead of for every event.
@@ -259,7 +349,7 @@ class FeatureView:
 def user_view(settings: Settings) -> FeatureView:
     """What is kept of every user."""
     chosen = settings.features
-    weights = {kind.value: getattr(settings.weights, kind.value) for kind in EventType}
+    weights = msgspec.structs.asdict(settings.weights)
     return FeatureView(
         [
             CountByType(),
@@ -272,6 +362,9 @@ def user_view(settings: Settings) -> FeatureView:
             Kept(),
             Consumed(),
             Disliked(),
+            Preferences(),
+            Guests(),
+            Fatigue(chosen.fatigue_half_life_days, chosen.fatigue_impressions),
         ],
         expire_days=chosen.expire_days,
     )

@@ -51,8 +51,8 @@ def interactions_of(history: History, item_ids: list[str], settings: Settings) -
 
 
 def weights_of(settings: WeightSettings) -> FloatArray:
-    """(event types,) the weight of each type, in the order of TYPES."""
-    return np.array([getattr(settings, kind.value) for kind in TYPES], np.float32)
+    """(event types,) the weight of each type, in the order of TYPES; what is of no item has none."""
+    return np.array([getattr(settings, kind.value, 0.0) for kind in TYPES], np.float32)
 
 
 def bots(history: History, events_per_min: int) -> BoolArray:

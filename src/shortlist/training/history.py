@@ -9,10 +9,12 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from shortlist.arrays import IntArray
-from shortlist.events.event import Event, EventType
+from shortlist.arrays import BoolArray, IntArray
+from shortlist.events.event import Event, EventType, told_again
 from shortlist.events.log import EVENTS, EventLog, RecordCorrupt, Stored
-from shortlist.features.dedup import Window, identity
+from shortlist.features.dedup import Window, identity, unrepeated
+from shortlist.features.store import Features
+from shortlist.features.view import Guests
 from shortlist.progress import Report, silent
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ _decode = msgspec.json.Decoder(_Row).decode
 class History:
     """Events, each user's together and in the order in which the log got them.
 
+    What a guest did before a login stands once, with the user who logged in (the first, if several did).
     users: (n,) codes into `user_ids`. items: (n,) positions in the item table, -1 where it has no such item.
     types: (n,) codes into TYPES. ts_ms: (n,) when it happened. appended_ms: (n,) when the log got it.
     session_ids: (n,) codes of the session ids that clients gave, 0 where none; only equality means something.
@@ -85,13 +88,12 @@ def read_history(
     report(STAGE, 0.0)
     for partition, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         window, gone = Window(dedup_window), forgotten(partition)
-        rows: list[_Row] = []
-        appended: list[int] = []
+        rows = _Rows()
         for batch in _batches(events, partition, begin, end):
-            columns.take(batch, window, rows, appended, gone)
+            columns.take(batch, window, rows, gone)
             read += len(batch)
             report(STAGE, read / total)
-        columns.keep(rows, appended)
+        columns.keep(rows)
     report(STAGE, 1.0)
     return columns.history()
 
@@ -113,6 +115,23 @@ def _batches(events: EventLog, partition: int, begin: int, end: int) -> Iterator
         yield batch
 
 
+class _Rows:
+    """Events of one partition that count. guests: row → whose event it was before a merge told it again, at
+    which of their offsets."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.appended: list[int] = []
+        self.offsets: list[int] = []
+        self.guests: dict[int, tuple[str, int]] = {}
+
+    def add(self, event: Event, stored: Stored) -> None:
+        """One more."""
+        self.events.append(event)
+        self.appended.append(stored.appended_ms)
+        self.offsets.append(stored.offset)
+
+
 class _Columns:
     """Grows the columns of a history, one partition after the other."""
 
@@ -122,16 +141,17 @@ class _Columns:
         self._sessions: dict[str | None, int] = {None: 0, "": 0}
         self._parts: list[tuple[NDArray[np.generic], ...]] = []
         self._duplicates = self._unreadable = 0
+        self._rule, self._features = Guests(), dict[str, Features]()  # of users who were guests
+        self._gone: list[tuple[str, int]] = []  # guests' events of users who asked to be forgotten
 
     def take(
         self,
         batch: list[Stored],
         window: Window,
-        rows: list[_Row],
-        appended: list[int],
+        rows: _Rows,
         gone: Mapping[str, int],
     ) -> None:
-        """Decode the records of a batch and add those that count to `rows` and `appended`.
+        """Decode the records of a batch and add those that count to `rows`.
 
         gone: forgotten users and the offset before which nothing of theirs counts."""
         is_duplicate = window.is_duplicate
@@ -141,39 +161,69 @@ class _Columns:
             except msgspec.DecodeError:
                 self._unreadable += 1
                 continue
+            if row.type is EventType.MERGE:
+                self._take_merge(row, stored, window, rows, is_gone=stored.offset < gone.get(row.user_id, 0))
+                continue
             if is_duplicate(identity(row), stored.offset):
                 self._duplicates += 1
                 continue
             if gone and stored.offset < gone.get(row.user_id, 0):
                 continue
-            rows.append(row)
-            appended.append(stored.appended_ms)
+            rows.add(row, stored)
 
-    def keep(self, rows: list[_Row], appended: list[int]) -> None:
+    def _take_merge(self, row: Event, stored: Stored, window: Window, rows: _Rows, *, is_gone: bool) -> None:
+        merge = unrepeated(row, lambda event: window.is_duplicate(identity(event), stored.offset))
+        if merge is None:
+            self._duplicates += 1
+            return
+        guest = merge.guest or ""
+        if is_gone:
+            self._gone += [(guest, offset) for offset, _ in told_again(merge)]
+            return
+        features = self._features.setdefault(merge.user_id, Features())
+        news = {event.event_id for event in self._rule.news(features, merge)}
+        self._rule.add(features, merge)
+        rows.add(merge, stored)
+        for offset, event in told_again(merge):
+            if event.event_id in news:
+                rows.guests[len(rows.events)] = (guest, offset)
+                rows.add(event, stored)
+
+    def keep(self, found: _Rows) -> None:
         """Turn a partition's rows into columns, each user's rows together."""
+        rows = found.events
         if not rows:
             return
         users, sessions, position = self._users, self._sessions, self._position
         user = np.array([users.setdefault(row.user_id, len(users)) for row in rows], np.int32)
         order = np.argsort(user, kind="stable")
+        # Whose record it was first, and where: what a merge tells again is found by it.
+        source, offset = user.copy(), np.array(found.offsets, np.int64)
+        for row, (guest, at) in found.guests.items():
+            source[row], offset[row] = users.setdefault(guest, len(users)), at
         columns: tuple[NDArray[np.generic], ...] = (
             user,
             np.array([position.get(row.item_id, -1) for row in rows], np.int32),
             np.array([CODES[row.type] for row in rows], np.uint8),
             np.array([row.ts for row in rows], np.int64),
-            np.array(appended, np.int64),
+            np.array(found.appended, np.int64),
             np.array([sessions.setdefault(row.session_id, len(sessions)) for row in rows], np.int32),
             np.array([np.nan if row.quantity is None else row.quantity for row in rows], np.float64),
+            source,
+            offset,
         )
         self._parts.append(tuple(column[order] for column in columns))
 
     def history(self) -> History:
         """All partitions together."""
-        empty = tuple(np.zeros(0, kind) for kind in ("i4", "i4", "u1", "i8", "i8", "i4", "f8"))
+        empty = tuple(np.zeros(0, kind) for kind in ("i4", "i4", "u1", "i8", "i8", "i4", "f8", "i4", "i8"))
         columns: list[NDArray[Any]] = [
             np.concatenate(column) for column in zip(*(self._parts or [empty]), strict=True)
         ]
-        users, items, types, ts_ms, appended_ms, session_ids, quantities = columns
+        users, items, types, ts_ms, appended_ms, session_ids, quantities, source, offset = columns
+        if self._features or self._gone:
+            once = self._once(users, appended_ms, source, offset)
+            users, items, types, ts_ms, appended_ms, session_ids, quantities = (c[once] for c in columns[:7])
         return History(
             users=users,
             items=items,
@@ -186,3 +236,18 @@ class _Columns:
             duplicates=self._duplicates,
             unreadable=self._unreadable,
         )
+
+    def _once(
+        self, users: IntArray, appended_ms: NDArray[np.int64], source: IntArray, offset: NDArray[np.int64]
+    ) -> BoolArray:
+        """(n,) which rows count: of one record only the earliest merge that told it, else the record itself;
+        of what a forgotten user did as a guest none."""
+        is_original = users == source
+        order = np.lexsort((appended_ms, is_original, offset, source))
+        again = np.zeros(len(users), np.bool_)
+        again[order[1:]] = (np.diff(source[order]) == 0) & (np.diff(offset[order]) == 0)
+        # A merge and what it tells share no record: sources differ, unless somebody was their own guest.
+        gone = {(self._users[guest], at) for guest, at in self._gone if guest in self._users}
+        for row in np.flatnonzero(np.isin(source, [guest for guest, _ in gone])).tolist():
+            again[row] |= (int(source[row]), int(offset[row])) in gone
+        return ~again

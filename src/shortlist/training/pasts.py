@@ -63,12 +63,12 @@ class Pasts:
     @property
     def user_ids(self) -> list[str]:
         """Everybody who ever did something."""
-        return list(self._code)
+        return [user_id for user_id, code in self._code.items() if code in self._rows]
 
     def of(self, user_id: str) -> Past | None:
         """One user's past; None for somebody the log does not know."""
         code = self._code.get(user_id)
-        if code is None:
+        if code is None or code not in self._rows:
             return None
         history = self._history
         rows = np.arange(*self._rows[code])
