@@ -136,7 +136,12 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             authority=Authority(keys, settings.auth),
             limiter=MemoryRateLimiter(),
             secret=signing_secret(home, settings) if in_development else None,
-            checks={"log": lambda: loop.log.failure, "features": lambda: _behind(folding)},
+            checks={
+                "log": lambda: loop.log.failure,
+                "features": lambda: _behind(folding),
+                "model": lambda: live.problem if live.model is None else None,
+            },
+            warnings={"model": lambda: live.problem},
             catalog_changed=show_changes,
             forget_user=serving.forget,
         )

@@ -12,6 +12,10 @@ class HomeUnusable(ShortlistError):
     """The folder for all state cannot be made."""
 
 
+class HomeMissing(ShortlistError):
+    """There is no folder with state where a command looked for one."""
+
+
 class Home:
     """The paths below one home folder. Making one touches nothing on disk."""
 
@@ -36,6 +40,15 @@ class Home:
             raise HomeUnusable(
                 f"cannot make the folder {self.path}: {error.strerror}; choose another with --home"
             ) from None
+        return self
+
+    def require(self) -> "Home":
+        """Raises HomeMissing unless the folder is there."""
+        if not self.path.is_dir():
+            raise HomeMissing(
+                f"no shop at {self.path} (the folder is what --home or SHORTLIST_HOME say, else the nearest "
+                f"{NAME} from here upwards); make one with `shortlist demo` or `shortlist import PATH`"
+            )
         return self
 
 

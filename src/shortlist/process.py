@@ -10,15 +10,18 @@ for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
 import asyncio  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import TextIO  # noqa: E402
 
 import msgspec  # noqa: E402
 import structlog  # noqa: E402
 
 from shortlist.app import running  # noqa: E402
 from shortlist.gateway.server import listening  # noqa: E402
-from shortlist.home import Home  # noqa: E402
+from shortlist.home import Home, HomeUnusable  # noqa: E402
+from shortlist.models import pointer  # noqa: E402
 from shortlist.ops import logs  # noqa: E402
 from shortlist.settings import Settings  # noqa: E402
 
@@ -30,14 +33,38 @@ log = structlog.get_logger()
 SWITCH_S = 0.0005
 
 
-def serve(settings: Settings, home: Home, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. say: told the address once requests are answered.
+Say = Callable[[Sequence[str]], None]
 
+
+def serve(settings: Settings, home: Home, say: Say, log_file: Path | None = None) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    say: told, in lines, the address and what to do next once requests are answered. log_file: where the log
+    goes on; None: stderr.
     Raises SettingsError, LogOwned, PortTaken and whatever else keeps a part from opening."""
-    logs.set_up(settings.telemetry.log_level)
+    with _log_to(home, log_file) as stream:
+        logs.set_up(settings.telemetry.log_level, stream)
+        _run(settings, home, say, log_file)
+
+
+@contextmanager
+def _log_to(home: Home, file: Path | None) -> Iterator[TextIO | None]:
+    if file is None:
+        yield None
+        return
+    home.make()
+    try:
+        stream = file.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise HomeUnusable(f"cannot write the log to {file}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+def _run(settings: Settings, home: Home, say: Say, log_file: Path | None) -> None:
     sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(settings, home, say))
+        runner.run(_serve(settings, home, say, log_file))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -48,7 +75,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(settings: Settings, home: Home, say: Callable[[str], None]) -> None:
+async def _serve(settings: Settings, home: Home, say: Say, log_file: Path | None) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,10 +87,21 @@ async def _serve(settings: Settings, home: Home, say: Callable[[str], None]) -> 
         )
         async with listens as address:
             with _known(home, address):
-                say(f"shortlist serves at {address} (Ctrl-C ends)")
                 log.info("serving", address=address, home=str(home.path), mode=server.mode)
+                say(greeting(address, home, log_file))  # last, so that no line of the log follows it
                 await ended.wait()
                 log.info("draining", at_most_s=server.drain_s)
+
+
+def greeting(address: str, home: Home, log_file: Path | None) -> list[str]:
+    """What a person sees once requests are answered; a home that cannot recommend yet is told what to do."""
+    lines = [f"shortlist serves at {address} (Ctrl-C ends)"]
+    if log_file is not None:
+        lines.append(f"its log: {log_file}")
+    if not (home.models / pointer.NAME).exists():
+        lines.append("nothing to recommend yet: in another terminal, `shortlist import PATH`, then")
+        lines.append("`shortlist train`; this server takes up both (`shortlist doctor` says what is missing)")
+    return lines
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from shortlist.cli.models import command, line
 from shortlist.cli.train import choices, figures
 from shortlist.cli.train import command as train_command
-from shortlist.home import Home
+from shortlist.home import Home, HomeMissing
 from shortlist.models import pointer
 from shortlist.models.registry import ModelUnknown, ModelVersion
 
@@ -32,6 +32,12 @@ def two_versions(trained_home: Home, tmp_path: Path) -> Home:
     registry = MlflowRegistry(home.models, keep=5)
     registry.promote(registry.register(tmp_path / "staged", {"ndcg.blend": 0.5}, {"order": "blend"}).version)
     return home
+
+
+def test_no_home_is_made_by_asking_for_its_models(tmp_path: Path) -> None:
+    with pytest.raises(HomeMissing, match="no shop at"):
+        models(Home(tmp_path / "nowhere"), "list")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_the_list_marks_what_serves(two_versions: Home) -> None:

@@ -150,11 +150,15 @@ def test_several_processes_write_what_one_writes(trained_home: Home, folder: Pat
     assert (folder / "1.csv").read_bytes() == (folder / "2.csv").read_bytes()
 
 
-def test_a_refused_output_names_the_formats(trained_home: Home, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("r.xlsx", r"\.parquet, \.csv.*not \.xlsx"), ("r", "it has none"), ("no/r.csv", "there is no folder")],
+)
+def test_a_refused_output_is_said_before_any_work(folder: Path, name: str, why: str) -> None:
     from shortlist.serving.batch_out import OutputRefused
 
-    with pytest.raises(OutputRefused, match=r"\.parquet, \.csv"):
-        recommend(trained_home, "--users", "all", "--out", folder / "r.xlsx")
+    with pytest.raises(OutputRefused, match=why):  # not that there is no home
+        recommend(Home(folder / "nowhere"), "--users", "all", "--out", folder / name)
 
 
 def test_a_failure_half_way_leaves_the_old_file(folder: Path) -> None:

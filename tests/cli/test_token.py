@@ -1,6 +1,7 @@
 """`shortlist token`: what it prints opens what it says."""
 
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 from shortlist.cli.token import command
 from shortlist.gateway.auth import Authority, Caller, TokenRefused
 from shortlist.gateway.keys import open_keys
-from shortlist.home import Home
+from shortlist.home import Home, HomeMissing
 from shortlist.settings import Settings
 
 
@@ -38,6 +39,24 @@ def test_it_holds_as_long_as_asked(home: Home) -> None:
     assert caller(home, token, later_s=14 * 60).subject == "42"
     with pytest.raises(TokenRefused, match="expired"):
         caller(home, token, later_s=16 * 60)
+
+
+def test_no_home_is_made_by_asking_for_a_token(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    done = CliRunner().invoke(command, ["42", "--home", str(nowhere)])
+    assert isinstance(done.exception, HomeMissing)
+    assert f"no shop at {nowhere}" in str(done.exception)
+    assert "`shortlist import PATH`" in str(done.exception)
+    assert not nowhere.exists()
+
+
+def test_a_token_of_another_home_is_refused_with_the_way_out(home: Home, tmp_path: Path) -> None:
+    token = printed(Home(tmp_path / "other").make(), "42")
+    with pytest.raises(
+        TokenRefused, match="does not fit this server's key: was it made in another home"
+    ) as no:
+        caller(home, token)
+    assert f"shortlist token USER --home {home.path}" in str(no.value)
 
 
 @pytest.mark.parametrize("ttl", ["0", "-5", "soon", "5y", ""])

@@ -1,10 +1,16 @@
 """Why a user gets an item, in words."""
 
+import shutil
+from pathlib import Path
+
+import msgspec
 from click.testing import CliRunner
 from tests.cli.conftest import BIKES, TEA, shop_events
 
 from shortlist.cli.why import command
+from shortlist.errors import ShortlistError
 from shortlist.home import Home
+from shortlist.settings import CandidateSettings
 
 
 def why(home: Home, *args: str) -> str:
@@ -12,6 +18,14 @@ def why(home: Home, *args: str) -> str:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output
+
+
+def refusal(home: Home, *args: str) -> str:
+    """The one line that a shell would show."""
+    result = CliRunner().invoke(command, ["--home", str(home.path), *args])
+    assert isinstance(result.exception, ShortlistError)
+    assert not result.output
+    return str(result.exception)
 
 
 def new_to(user: str, items: list[str]) -> str:
@@ -42,11 +56,25 @@ def test_what_was_bought_or_disliked_is_named_with_its_setting(trained_home: Hom
 
 def test_what_cannot_be_served_says_why(trained_home: Home) -> None:
     assert "it is hidden" in why(trained_home, "u3", "tea hidden")
-    assert "it is not in the catalog" in why(trained_home, "u3", "nowhere")
 
 
-def test_a_stranger_is_a_guest(trained_home: Home) -> None:
-    assert "a guest gets what is popular" in why(trained_home, "stranger", "tea0")
+def test_who_or_what_was_never_heard_of_is_one_line_and_a_failure(trained_home: Home) -> None:
+    assert "no item 'nowhere' in the catalog" in refusal(trained_home, "u3", "nowhere")
+    assert "no event of user 'stranger' in the log" in refusal(trained_home, "stranger", "tea0")
+
+
+def test_an_item_that_nobody_proposes_is_not_said_to_rank(trained_home: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path / "copy")
+    shutil.copytree(trained_home.path, home.path)
+    numbers = msgspec.to_builtins(CandidateSettings())
+    off = "".join(f"{name} = 0\n" for name in numbers if name not in ("deadline_ms", "pool", "popular"))
+    (home.path / "shortlist.toml").write_text(f"[candidates]\n{off}popular = 1\n")
+
+    said = why(home, "u3", "bike6")
+
+    assert "no source proposes it for this user." in said
+    assert "Were it a candidate, it would rank" in said
+    assert "It ranks" not in said
 
 
 def test_a_cap_that_left_no_place_is_named(trained_home: Home) -> None:

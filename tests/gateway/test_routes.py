@@ -236,6 +236,13 @@ def test_ready_says_what_is_not(running: Callable[..., Running]) -> None:
     assert get(shop, "/health/live", None).status_code == 200
 
 
+def test_what_it_serves_on_without_is_said_with_200(running: Callable[..., Running]) -> None:
+    shop = running(checks={"log": lambda: None}, warnings={"model": lambda: "version 2 was refused"})
+    answer = get(shop, "/health/ready", None)
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "degraded", "parts": {"log": "ok", "model": "version 2 was refused"}}
+
+
 def test_metrics_have_the_budgets_rows(shop: Running) -> None:
     text = get(shop, "/metrics", None).text
     for row in ("hit", "miss", "similar", "event_accepted", "event_visible", "reaction"):

@@ -76,6 +76,12 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(tmp_path: Path) -> No
     assert live.model is not None
     assert live.model.version == "1"
     assert [(line["log_level"], line["version"]) for line in logs] == [("error", "2")]
+    assert live.problem is not None
+    assert live.problem.startswith("version 2 is to serve and was refused: ")
+
+    point(tmp_path, "1")
+    live.check()
+    assert live.problem is None
 
 
 def test_a_refused_version_is_not_tried_again_until_it_is_promoted_again(tmp_path: Path) -> None:

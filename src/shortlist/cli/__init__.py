@@ -61,7 +61,8 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="shortlist")
-def shortlist() -> None:
+@click.option("--home", metavar="DIR", help="Folder with all state; may also stand after the command.")
+def shortlist(home: str | None) -> None:
     """Real-time recommendations a team can own.
 
     \b

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
-from shortlist.cli.options import load_settings
+from shortlist.cli.options import load_settings, named_home
 from shortlist.home import NAME, Home
+
+LOG = "serve.log"  # in the home: on the terminal its lines would bury the address
 
 
 @click.command()
@@ -27,7 +29,8 @@ from shortlist.home import NAME, Home
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 @click.option("--no-serve", is_flag=True, help="Stop after training.")
-def command(home: str | None, data: Path | None, port: int, no_serve: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, home: str | None, data: Path | None, port: int, no_serve: bool) -> None:
     """Make a shop (or take DATA), train on its past and serve it. What is there already is kept.
 
     \b
@@ -42,7 +45,7 @@ def command(home: str | None, data: Path | None, port: int, no_serve: bool) -> N
 
     if data is not None and not data.exists():
         raise click.ClickException(f"no file or folder {data}")
-    home = home or os.environ.get("SHORTLIST_HOME")
+    home = named_home(ctx, home) or os.environ.get("SHORTLIST_HOME")
     chosen = Home(Path(home)) if home else _home_of(data)
     if not no_serve:
         bound("127.0.0.1", port).close()  # a port that is taken is said now, not after training
@@ -60,7 +63,7 @@ def command(home: str | None, data: Path | None, port: int, no_serve: bool) -> N
     if home is None and data is not None:
         click.echo(f"For other commands: export SHORTLIST_HOME={chosen.path}")
     if not no_serve:
-        _become("serve", chosen, "--port", str(port))
+        _become("serve", chosen, "--port", str(port), "--log", str(chosen.path / LOG))
 
 
 def _home_of(data: Path | None) -> Home:

@@ -25,10 +25,7 @@ def command(home: Home) -> None:
     from shortlist.facts import gather
 
     settings = load_settings(home)
-    if not home.path.is_dir():
-        raise click.ClickException(
-            f"no shop at {home.path}: start with `shortlist demo` or `shortlist import`"
-        )
+    home.require()
     findings = diagnose(asyncio.run(gather(settings, home, now_s=time.time())), settings)
     for finding in findings:
         mark, colour = MARKS[finding.level]

@@ -119,4 +119,4 @@ def _registry(home: Home) -> ModelRegistry:
     from shortlist.ops import logs
 
     logs.set_up("warning")
-    return app.registry(load_settings(home), home)
+    return app.registry(load_settings(home), home.require())

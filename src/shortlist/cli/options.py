@@ -14,7 +14,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _home(ctx: click.Context, param: click.Parameter, value: str | None) -> Home:
-    return find_home(value)
+    return find_home(named_home(ctx, value))
+
+
+def named_home(ctx: click.Context, value: str | None) -> str | None:
+    """The --home given to a command, else the one before it: `shortlist --home DIR train` works, too."""
+    return value or ctx.find_root().params.get("home")
 
 
 def home_option(command: Command) -> Command:

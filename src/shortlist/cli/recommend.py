@@ -89,9 +89,11 @@ def command(
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     from shortlist.ops import logs
+    from shortlist.serving.batch_out import check_name
 
     logs.set_up("warning")
-    settings = _with_rules(load_settings(home), no_rules)
+    check_name(out)  # before any work
+    settings = _with_rules(load_settings(home.require()), no_rules)
     started = time.monotonic()
     with bars() as report:
         asked = Asked(users, candidates, histories, include_seen, limit)

@@ -1,5 +1,8 @@
 """`shortlist serve`: answer requests."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 import msgspec
 
@@ -11,7 +14,11 @@ from shortlist.home import Home
 @home_option
 @click.option("--host", help="Address to listen on (setting server.host).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (setting server.port).")
-def command(home: Home, host: str | None, port: int | None) -> None:
+@click.option(
+    "--log", "log_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Append the log to FILE. Default: the terminal.",
+)  # fmt: skip
+def command(home: Home, host: str | None, port: int | None, log_file: Path | None) -> None:
     """Answer requests until SIGTERM or Ctrl-C: both loops in one process.
 
     \b
@@ -25,4 +32,11 @@ def command(home: Home, host: str | None, port: int | None) -> None:
     settings = load_settings(home)
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     server = msgspec.structs.replace(settings.server, **changed)
-    serve(msgspec.structs.replace(settings, server=server), home, say=click.echo)
+    serve(msgspec.structs.replace(settings, server=server), home, say=_framed, log_file=log_file)
+
+
+def _framed(lines: Sequence[str]) -> None:
+    """What must not get lost among other lines."""
+    width = max(map(len, lines))
+    click.echo("\n".join(["┌" + "─" * (width + 2) + "┐", *(f"│ {line:<{width}} │" for line in lines),
+                          "└" + "─" * (width + 2) + "┘"]))  # fmt: skip

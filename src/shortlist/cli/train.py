@@ -26,7 +26,7 @@ def command(home: Home) -> None:
       shortlist train
       SHORTLIST_TRAINING__DAYS=90 shortlist train
     """
-    run(home, load_settings(home))
+    run(home, load_settings(home.require()))
 
 
 def run(home: Home, settings: Settings) -> None:

@@ -26,7 +26,7 @@ def command(home: Home, show: int, as_json: bool) -> None:
     from shortlist.features.verify import verify
     from shortlist.progress import bars
 
-    settings = load_settings(home)
+    settings = load_settings(home.require())
     started = time.perf_counter()
     with followed(settings, home) as loop, bars() as report:
         found = verify(loop.log, loop.features, settings, shown=show, report=report)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 NOTHING = 1e-6  # what is left of a zero in a product of vectors
 
 
+class AskedUnknown(ShortlistError):
+    """The user or the item asked about is not known here."""
+
+
 @click.command()
 @home_option
 @click.argument("user")
@@ -29,7 +33,7 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     """Say whether ITEM is in USER's slate: its rank, who proposes it, and what keeps it out.
 
     Worked out anew from the log, the catalog and the model that serves, beside a running server. What trends
-    right now only the server knows; it does not count here.
+    right now only the server knows; it does not count here. Exit code 1 for a user or item never heard of.
 
     \b
     Example:
@@ -40,7 +44,7 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     from shortlist.serving.snapshot import snapshot
     from shortlist.serving.why import explain
 
-    settings = load_settings(home)
+    settings = load_settings(home.require())
     logs.set_up("warning")
     model = app.load_serving(home)
     table = asyncio.run(app.item_table(settings, home, model.item_ids))
@@ -48,9 +52,12 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
         now = snapshot(model, table, None, settings.candidates)
     except ValueError as error:
         raise ShortlistError(f"{error}") from None
-    answer = explain(
-        user, item, features_of(user, settings, home), now, settings, limit or settings.serving.limit
-    )
+    if table.position(item) < 0:
+        raise AskedUnknown(f"no item {item!r} in the catalog, nor in the model that serves")
+    features = features_of(user, settings, home)
+    if not features.version:
+        raise AskedUnknown(f"no event of user {user!r} in the log: like any guest they get what is popular")
+    answer = explain(user, item, features, now, settings, limit or settings.serving.limit)
     for line in told(answer):
         click.echo(line)
     if show_features:
@@ -98,7 +105,7 @@ def told(answer: "Explanation") -> list[str]:
     if not answer.interactions:
         lines.append(f"{answer.user_id} has no past here: a guest gets what is popular.")
     if answer.rank:
-        would = "By its score it would rank" if answer.is_filtered else "It ranks"
+        would = "It ranks" if answer.is_candidate else "Were it a candidate, it would rank"
         lines.append(
             f"{would} {answer.rank} of {answer.candidates} candidates before rules; "
             f"the {answer.order} gives it {answer.score:.4f}, the last of the slate {answer.last_score:.4f}."

@@ -163,7 +163,7 @@ class UserAnswer(Struct, kw_only=True):
 
 
 class Health(Struct):
-    """Whether all is well; `parts` says of each part "ok" or why not."""
+    """Whether all is well (ok, degraded, not ready); `parts` says of each part "ok" or what is wrong."""
 
     status: str
     parts: dict[str, str] = {}

@@ -59,7 +59,7 @@ CLOSE_TEXT = ("connection", "close")
 def build(shop: Shop, settings: Settings) -> "Gateway":
     """The application over one shop."""
     gate = Gate(shop.authority, shop.limiter, settings.limits)
-    health = Health(shop.checks)
+    health = Health(shop.checks, shop.warnings)
     routes = [
         *slate_routes(shop, gate, settings.serving),
         *event_routes(shop, gate),

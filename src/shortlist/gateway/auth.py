@@ -24,6 +24,10 @@ class TokenRefused(ShortlistError):
     """No token, or one that does not hold."""
 
 
+class SignatureWrong(TokenRefused):
+    """Another key signed the token, or somebody changed it."""
+
+
 class NotAllowed(ShortlistError):
     """The token holds, but not for this."""
 
@@ -86,7 +90,10 @@ class Authority:
         if known is not None:
             return known
         keys = self._keys.keys
-        caller = check(_token(authorization), keys.hs256, keys.rs256, self._settings, self._clock())
+        try:
+            caller = check(_token(authorization), keys.hs256, keys.rs256, self._settings, self._clock())
+        except SignatureWrong as wrong:
+            raise (SignatureWrong(f"{wrong}: {self._keys.hint}") if self._keys.hint else wrong) from None
         if len(self._remembered) >= self._max:
             self._forget_some()
         self._remembered[authorization] = caller
@@ -150,6 +157,8 @@ def check(
                 "verify_iat": False,
             },
         )
+    except jwt.InvalidSignatureError:
+        raise SignatureWrong("the token's signature does not fit this server's key") from None
     except jwt.InvalidTokenError as error:
         raise TokenRefused(f"the token does not hold: {error}") from None
     expires_s = _times(claims, settings.leeway_s, now_s)

@@ -34,9 +34,10 @@ class Keys(Struct, frozen=True):
 class KeyFiles:
     """Keys from files, read again when the JWKS file changes. A broken new file leaves the old keys."""
 
-    def __init__(self, secret: bytes | None, jwks: Path | None) -> None:
-        """Raises SettingsError."""
+    def __init__(self, secret: bytes | None, jwks: Path | None, *, hint: str = "") -> None:
+        """hint: what to tell whoever brings a token that another key signed. Raises SettingsError."""
         self._jwks = jwks
+        self.hint = hint
         self._stamp = _stamp(jwks) if jwks else None
         self.keys = Keys(hs256=secret, rs256=read_jwks(jwks) if jwks else {})
         self.generation = 0
@@ -74,11 +75,16 @@ def open_keys(home: Home, settings: Settings) -> KeyFiles:
         )
     if secret is None and server.mode == "development":
         secret = development_key(home)
+        # Each home has a key of its own, and two homes on one machine are mixed up easily.
+        hint = f"was it made in another home? `shortlist token USER --home {home.path}` makes one that fits"
+        return KeyFiles(secret, jwks, hint=hint)
     return KeyFiles(secret, jwks)
 
 
 def signing_secret(home: Home, settings: Settings) -> bytes:
-    """The secret that `shortlist token` signs with. Raises SettingsError where only public keys are known."""
+    """The secret that `shortlist token` signs with.
+
+    Raises SettingsError where only public keys are known, HomeMissing where there is no home to have one."""
     if settings.auth.hs256_secret_file:
         return read_secret(Path(settings.auth.hs256_secret_file))
     if settings.server.mode == "production":
@@ -86,7 +92,7 @@ def signing_secret(home: Home, settings: Settings) -> bytes:
             "no secret to sign with: auth.hs256_secret_file is empty; tokens come from the identity provider "
             "whose keys are in auth.jwks_file"
         )
-    return development_key(home)
+    return development_key(home.require())
 
 
 def development_key(home: Home) -> bytes:

@@ -21,9 +21,14 @@ def operation_routes(health: Health) -> list[ControllerRouterHandler]:
 
     @get("/health/ready", **says(answer=HealthAnswer, errors=(503,)))
     async def ready() -> Response[HealthAnswer]:
-        """Whether requests may be sent here; 503 says which part is not ready and why."""
+        """Whether requests may be sent here; 503 says which part is not ready and why.
+
+        `degraded`, with 200, goes on serving while a part needs mending: a model version was promoted that
+        cannot be loaded, and an older one serves. Where none could be loaded at all that is a 503. A shop
+        that was never trained is ready: it must take events in to have something to learn from."""
         found = health.readiness()
-        answer = HealthAnswer(status="ok" if found.is_ready else "not ready", parts=found.parts)
+        status = "not ready" if not found.is_ready else "ok" if found.is_whole else "degraded"
+        answer = HealthAnswer(status=status, parts=found.parts)
         return Response(answer, status_code=200 if found.is_ready else 503)
 
     @get("/metrics", **says(kind="text/plain"))

@@ -37,6 +37,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
 INTERNAL = Kind(500, "internal", "Something failed here", is_told=False)
 BAD_REQUEST = Kind(400, "bad-request", "The request cannot be understood")
+TOKEN_REFUSED = Kind(401, "token-refused", "No valid token")
 NOT_FOUND = Kind(404, "not-found", "There is no such thing")
 UNAVAILABLE = Kind(503, "unavailable", "Not available right now", is_told=False, retry_after_s=1)
 
@@ -49,7 +50,8 @@ KINDS: Mapping[str, Kind] = {
     "BodyMalformed": BAD_REQUEST,
     "TooManyEvents": Kind(413, "too-many-events", "Too many events in one request"),
     "EventsRefused": Kind(400, "events-refused", "No event was accepted"),
-    "TokenRefused": Kind(401, "token-refused", "No valid token"),
+    "TokenRefused": TOKEN_REFUSED,
+    "SignatureWrong": TOKEN_REFUSED,
     "NotAllowed": Kind(403, "not-allowed", "The token does not allow this"),
     "NotFound": NOT_FOUND,
     "ItemUnknown": NOT_FOUND,
@@ -72,6 +74,7 @@ KINDS: Mapping[str, Kind] = {
     "SettingsError": INTERNAL,
     "OutputRefused": INTERNAL,
     "PortTaken": INTERNAL,
+    "HomeMissing": INTERNAL,
     "HomeUnusable": INTERNAL,
     "DatabaseError": INTERNAL,
     "SyncFailed": UNAVAILABLE,

@@ -106,5 +106,6 @@ class Shop:
     limiter: RateLimiter
     secret: bytes | None = None  # signs tokens of /dev/token; development only
     checks: Mapping[str, Check] = field(default_factory=dict)  # what /health/ready asks, by part
+    warnings: Mapping[str, Check] = field(default_factory=dict)  # the same, of what it serves on without
     catalog_changed: Callable[[], Awaitable[None]] = nothing  # returns once slates show the change
     forget_user: Callable[[str], Awaitable[None]] = forget_nobody  # drops what serving keeps of a user

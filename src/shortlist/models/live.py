@@ -34,6 +34,7 @@ class Live:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.model: Model | None = None
+        self.problem: str | None = None  # why the version that the pointer names does not serve
 
     def check(self) -> bool:
         """Look at the pointer once; whether a version was swapped in. A bad one is logged, not raised."""
@@ -42,16 +43,24 @@ class Live:
             if stamp is None or stamp == self._seen:
                 return False
             self._seen = stamp
+            self.problem = None
             try:
                 named = pointer.read(self._models)
             except ModelCorrupt as error:
                 log.error("model pointer unreadable, the old version stays", error=str(error))
+                self.problem = str(error)
                 return False
             model = self._first_that_loads(named) if named else None
             if model is None:
                 return False
-            self._on_swap(model)
+            try:
+                self._on_swap(model)
+            except Exception as error:
+                self.problem = f"version {model.version} could not be put to work: {error}"
+                raise
             before, self.model = self.model, model
+            if self.problem:
+                self.problem += f"; version {model.version} serves"
             log.info(
                 "model swapped in",
                 version=model.version,
@@ -92,9 +101,15 @@ class Live:
                 return self._load(self._inside(path), version)
             except ModelCorrupt as error:
                 log.error("model version refused", version=version, error=str(error))
-            except Exception:
+                self._note(version, error)
+            except Exception as error:
                 log.exception("model version refused", version=version)
+                self._note(version, error)
         return None
+
+    def _note(self, version: str, error: Exception) -> None:
+        """Keep why the first version tried, the one that should serve, does not."""
+        self.problem = self.problem or f"version {version} is to serve and was refused: {error}"
 
     def _inside(self, path: str) -> Path:
         folder = (self._models / path).resolve()

@@ -21,6 +21,17 @@ class OutputRefused(ShortlistError):
     """The file named for the output cannot be written."""
 
 
+def check_name(path: Path) -> None:
+    """Raises OutputRefused unless the name of the file says in which form to write it."""
+    if path.suffix.lower() not in KINDS:
+        has = f"not {path.suffix}" if path.suffix else "it has none"
+        raise OutputRefused(
+            f"{path}: the name must end in one of {', '.join(KINDS)}, {has}; choose one of them"
+        )
+    if not path.absolute().parent.is_dir():
+        raise OutputRefused(f"{path}: there is no folder {path.parent}; make it first")
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Write]:
     """Take rows and write them to `path`; its suffix says how.
@@ -28,8 +39,7 @@ def writing(path: Path) -> Iterator[Write]:
     The file appears when all is written: what fails in between leaves an older one as it was.
     Raises OutputRefused.
     """
-    if path.suffix.lower() not in KINDS:
-        raise OutputRefused(f"{path}: name the output with one of {', '.join(KINDS)}")
+    check_name(path)
     scratch = path.with_name(f".{path.name}.part")
     try:
         with _OPEN[path.suffix.lower()](scratch) as write:

@@ -31,8 +31,8 @@ class Said:
 class Explanation:
     """The whole answer. rank: from 1, among the user's candidates before rules; 0 where it has none.
 
-    kept_out: filters and rules that keep the item out, in words; empty: it is in the slate. is_filtered: a
-    filter is among them, and its rank is only what it would be.
+    kept_out: filters and rules that keep the item out, in words; empty: it is in the slate. is_candidate:
+    no filter keeps it out and a source proposes it; if not, its rank is only what it would be.
     place: from 1, in the slate of `limit`. order: what orders candidates, "ranker" or "blend". score and
     last_score: its chance, and that of the last item of the slate. above: items of its category before it.
     features: what the ranker saw, by name. reason: the sentence under the item.
@@ -43,7 +43,7 @@ class Explanation:
     title: str
     interactions: int
     kept_out: list[str]
-    is_filtered: bool
+    is_candidate: bool
     said: list[Said]
     rank: int
     candidates: int
@@ -71,7 +71,7 @@ def explain(
     query = query_of(features, snapshot, settings.weights)
     mask = allowed(known_of(features, snapshot, settings.rules), settings.rules)
     kept_out = list(filters(item_id, features, snapshot, settings))
-    is_filtered = bool(kept_out)
+    is_candidate = not kept_out
     item = table.items[at] if at >= 0 else None
     place, rank, score, last_score, count = 0, 0, 0.0, 0.0, 0
     said: list[Said] = []
@@ -106,6 +106,7 @@ def explain(
         )
         reason = words(code, of, table)
         if not kept_out and not any(one.place for one in said):
+            is_candidate = False
             kept_out.append("no source proposes it for this user")
         if not kept_out and not place:
             kept_out += _rules(positions, index, chosen, snapshot, settings, limit)
@@ -115,7 +116,7 @@ def explain(
         title=item.title if item is not None else "",
         interactions=features.interaction_count,
         kept_out=kept_out,
-        is_filtered=is_filtered,
+        is_candidate=is_candidate,
         said=said,
         rank=rank,
         candidates=count,
