@@ -100,7 +100,7 @@ def called_directly(fitted: Fitted) -> float:
     session: Any = model.ranker
     rng = np.random.default_rng()
     rows = rng.random((400, len(session.feature_names)), np.float32)
-    vector = index.index.vectors[rng.integers(0, len(index.index))]
+    vector = index.index.rows(rng.integers(0, len(index.index), 1))[0]
     began = perf_counter()
     index.index.search(vector, 50)
     session._session.run(None, {session._input: rows})

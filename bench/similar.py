@@ -63,7 +63,7 @@ def measured(size: int, fitted: Fitted) -> dict[str, float]:
     bare = []
     for item in asked[WARM:]:
         began = perf_counter()
-        source.index.search(source.index.vectors[item], TOP)
+        source.index.search(source.index.rows(np.array([item]))[0], TOP)
         bare.append((perf_counter() - began) * 1e3)
     bare_p50, bare_p99 = np.percentile(bare, [50, 99])
     name = f"{size // 1000}k"

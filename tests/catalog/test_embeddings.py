@@ -19,16 +19,16 @@ def run(folder: Path, test: Callable[[SqlCatalog, SqlEmbeddings], Awaitable[None
     asyncio.run(main())
 
 
-def made(item_id: str, *values: float, digest: bytes = b"words") -> Embedding:
+def made(item_id: str, *values: float, digest: int = 7) -> Embedding:
     return Embedding(item_id, digest, np.array(values, np.float32))
 
 
 def test_an_embedding_comes_back_as_it_was_put(tmp_path: Path) -> None:
     async def test(items: SqlCatalog, embeddings: SqlEmbeddings) -> None:
         await items.put([Item(item_id="a"), Item(item_id="b ☕")])
-        await embeddings.put("tfidf-1", [made("b ☕", 0.1, -2.5, digest=b"\x00\xff"), made("a", 1.0, 2.0)])
+        await embeddings.put("tfidf-1", [made("b ☕", 0.1, -2.5, digest=2**64 - 1), made("a", 1.0, 2.0)])
         first, second = await embeddings.of("tfidf-1")
-        assert (first.item_id, second.item_id, second.digest) == ("a", "b ☕", b"\x00\xff")
+        assert (first.item_id, second.item_id, second.digest) == ("a", "b ☕", 2**64 - 1)
         assert second.vector.tolist() == np.array([0.1, -2.5], np.float32).tolist()
         await embeddings.put("tfidf-1", [])
 

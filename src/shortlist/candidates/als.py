@@ -78,7 +78,9 @@ class Als(VectorSource):
 
     def exact(self) -> Self:
         """The same model without approximate search."""
-        return type(self)(self.index.exact(), self.gram, confidence=self.confidence, typical=self.typical)
+        return type(self)(
+            VectorIndex(self.factors, None), self.gram, confidence=self.confidence, typical=self.typical
+        )
 
     def arrays(self) -> Arrays:
         """The artifact."""

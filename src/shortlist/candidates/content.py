@@ -3,11 +3,13 @@
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import Query
 from shortlist.candidates.vectors import VectorSource
+from shortlist.catalog.embeddings import digest
 from shortlist.catalog.encoder_tfidf import TfidfEncoder
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
@@ -21,14 +23,17 @@ DECAY = 0.85  # weight of each older item of the past against the one after it
 class Content(VectorSource):
     """Vectors of the text encoder; cosine to the mean of the last items.
 
-    category: (n,) code of the primary category at training, -1 where missing.
+    category: (n,) code of the primary category, -1 where missing; of live items, where it serves.
+    digests: (n,) of what was encoded in training: tells whose words have changed since.
     """
 
     name = "content"
     signal_names = ("cos_last", "category_share", "category_last")
 
-    def __init__(self, index: VectorIndex, category: IntArray) -> None:
-        self.index, self.category = index, category
+    def __init__(self, index: VectorIndex, category: IntArray, digests: NDArray[np.uint64]) -> None:
+        self.index, self.digests = index, digests
+        self._category = category
+        self._table: ItemTable | None = None  # where it serves: categories of new items too
 
     @classmethod
     def fit(
@@ -41,31 +46,54 @@ class Content(VectorSource):
     ) -> Self:
         """Learn from the catalog. texts: (n, d) what an encoder made of it; None: TF-IDF, fitted on it."""
         n = len(data.item_ids)
+        known = items.items[:n]
         if texts is None:
-            known = items.items[:n]
             texts = TfidfEncoder.fit(known, settings.content_dim, settings.seed).encode(known)
-        return cls(VectorIndex.over(texts, threads=settings.threads), items.category[:n].astype(np.int32))
+        digests = np.fromiter(map(digest, known), np.uint64, n)
+        index = VectorIndex.over(texts, threads=settings.threads)
+        return cls(index, items.category[:n].astype(np.int32), digests)
 
     def arrays(self) -> Arrays:
         """The artifact."""
-        return {**self.index.arrays(), "category": self.category}
+        return {**self.index.arrays(), "category": self._category, "digests": self.digests}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The fitted source again."""
-        return cls(VectorIndex.from_arrays(arrays), arrays["category"].astype(np.int32, copy=False))
+        category, digests = (arrays[name] for name in ("category", "digests"))
+        return cls(
+            VectorIndex.from_arrays(arrays),
+            category.astype(np.int32, copy=False),
+            digests.astype(np.uint64, copy=False),
+        )
+
+    @property
+    def category(self) -> IntArray:
+        """(n,) code of the primary category."""
+        return self._category if self._table is None else self._table.category
+
+    def live(self, table: ItemTable) -> Self:
+        """See `VectorSource`; categories are the table's own."""
+        twin = super().live(table)
+        twin._table = table
+        return twin
+
+    def placed(self, positions: IntArray, texts: FloatArray) -> FloatArray:
+        """Where their texts are."""
+        return texts
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosine to the last item; share of the last items in the same category; whether the last one is."""
         found = np.zeros((len(positions), 3), np.float32)
-        last, _ = last_distinct(query, len(self.category), LAST)
-        known = positions < len(self.category)
+        category = self.category
+        last, _ = last_distinct(query, len(category), LAST)
+        known = positions < len(category)
         if not len(last) or not known.any():
             return found
         at = positions[known]
-        found[known, 0] = self.index.vectors[at] @ self.index.vectors[last[0]]
-        own, theirs = self.category[last], self.category[at]
-        share = np.bincount(own[own >= 0], minlength=int(self.category.max(initial=0)) + 1) / len(last)
+        found[known, 0] = self.index.products(self.index.rows(last[:1])[0], at)
+        own, theirs = category[last], category[at]
+        share = np.bincount(own[own >= 0], minlength=int(category.max(initial=0)) + 1) / len(last)
         found[known, 1] = np.where(theirs >= 0, share[theirs], 0)
         found[known, 2] = (theirs >= 0) & (theirs == own[0])
         return found
@@ -76,7 +104,7 @@ class Content(VectorSource):
             last, distance = last_distinct(query, len(self.category), LAST)
             user = None
             if len(last):
-                mean = (DECAY**distance) @ self.index.vectors[last]
+                mean = (DECAY**distance) @ self.index.rows(last)
                 norm = float(np.linalg.norm(mean))
                 user = (mean / norm).astype(np.float32) if norm > 0 else None
             query.memo[self.name] = user

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.arrays import Arrays, BoolArray, FloatArray
+from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.content import Content
 from shortlist.candidates.dense import NOTHING
@@ -25,13 +25,14 @@ class ItemToItem(VectorSource):
     """One space of both kinds of vectors, so that a new item lies near others from its first minute.
 
     An item's vector is [√share × collaborative, √(1 - share) × content], both of length 1; share grows with
-    its interactions up to 0.75, and is 0 for an item that nobody touched.
+    its interactions up to 0.75, and is 0 for an item that nobody touched. share: (n,). of_texts: (d, size)
+    what becomes of a content vector in the reduced space.
     """
 
     name = "item_to_item"
 
-    def __init__(self, index: VectorIndex) -> None:
-        self.index = index
+    def __init__(self, index: VectorIndex, share: FloatArray, of_texts: FloatArray) -> None:
+        self.index, self.share, self.of_texts = index, share, of_texts
 
     @classmethod
     def fit(
@@ -48,28 +49,44 @@ class ItemToItem(VectorSource):
         content = content or Content.fit(data, items, settings)
         counts = np.bincount(data.items, minlength=len(data.item_ids))[: len(data.item_ids)]
         factors = als.factors * als.inverse_norms[:, None]
-        texts = content.index.vectors
+        texts = content.index.rows(np.arange(len(data.item_ids), dtype=np.int32))
         has_text = texts.any(axis=1)
         share = np.where(has_text, 0.75 * counts / (counts + 5), (counts > 0).astype(float))
         vectors = np.concatenate(
             [factors * np.sqrt(share)[:, None], texts * np.sqrt(1 - share)[:, None]], axis=1
         )
-        return cls(VectorIndex.over(_reduced(vectors, als.factors.shape[1]), threads=settings.threads))
+        directions = _directions(vectors, als.factors.shape[1])
+        reduced = np.asarray(vectors @ directions, np.float32)
+        return cls(
+            VectorIndex.over(reduced, threads=settings.threads),
+            share.astype(np.float32),
+            directions[factors.shape[1] :].astype(np.float32),
+        )
 
     def arrays(self) -> Arrays:
         """The artifact."""
-        return self.index.arrays()
+        return {**self.index.arrays(), "share": self.share, "of_texts": self.of_texts}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The fitted source again."""
-        return cls(VectorIndex.from_arrays(arrays))
+        share, of_texts = (arrays[name].astype(np.float32, copy=False) for name in ("share", "of_texts"))
+        return cls(VectorIndex.from_arrays(arrays), share, of_texts)
+
+    def placed(self, positions: IntArray, texts: FloatArray) -> FloatArray:
+        """By their texts; an item that people took stays where they put it until the next training."""
+        rows = np.asarray(texts @ self.of_texts, np.float32)
+        known = np.flatnonzero(positions < len(self.share))
+        taken = known[self.share[positions[known]] > 0]
+        rows[taken] = self.index.rows(positions[taken])
+        return rows
 
     def similar(self, position: int, limit: int, allowed: BoolArray | None = None) -> Candidates:
         """The items nearest to one, itself left out; empty for an item it does not know."""
         if not 0 <= position < len(self.index):
             return NOTHING
-        found, scores = self.index.search(self.index.vectors[position], limit + 1, allowed=allowed)
+        vector = self.index.rows(np.array([position], np.int32))[0]
+        found, scores = self.index.search(vector, limit + 1, allowed=allowed)
         others = found != position
         return Candidates(found[others][:limit], scores[others][:limit])
 
@@ -78,15 +95,15 @@ class ItemToItem(VectorSource):
         if self.name not in query.memo:
             last, distance = last_distinct(query, len(self.index), LAST)
             query.memo[self.name] = (
-                ((DECAY**distance) @ self.index.vectors[last]).astype(np.float32) if len(last) else None
+                ((DECAY**distance) @ self.index.rows(last)).astype(np.float32) if len(last) else None
             )
         vector: FloatArray | None = query.memo[self.name]
         return vector
 
 
-def _reduced(vectors: NDArray[Any], size: int) -> FloatArray:
-    """(n, size) the same inner products as nearly as so many dimensions allow: half as many to go through."""
-    if vectors.shape[1] > size:
-        _, directions = np.linalg.eigh(vectors.T @ vectors)
-        vectors = vectors @ directions[:, -size:]
-    return np.asarray(vectors, np.float32)
+def _directions(vectors: NDArray[Any], size: int) -> NDArray[Any]:
+    """(d, ≤ size) the directions that keep most of the inner products: half as many to go through."""
+    if vectors.shape[1] <= size:
+        return np.eye(vectors.shape[1])
+    _, directions = np.linalg.eigh(vectors.T @ vectors)
+    return np.asarray(directions[:, -size:])

@@ -1,6 +1,8 @@
 """A source whose users and items are vectors of one space: it proposes the items nearest to the user."""
 
 from abc import abstractmethod
+from copy import copy
+from typing import Self
 
 import numpy as np
 
@@ -9,17 +11,36 @@ from shortlist.candidates.dense import NOTHING
 from shortlist.candidates.past import barred
 from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
-from shortlist.retrieval.index import VectorIndex
+from shortlist.catalog.table import ItemTable
+from shortlist.retrieval.index import Index, VectorIndex
+from shortlist.retrieval.live import LiveIndex
 
 
 class VectorSource(TrainedSource):
-    """Scores are inner products with the user's vector."""
+    """Scores are inner products with the user's vector.
 
-    index: VectorIndex
+    In a process that serves, sources that have a place for items which nobody touched (`placed`) take them
+    in as they come: `live` makes the twin whose index does.
+    """
+
+    index: Index
 
     @abstractmethod
     def user(self, query: Query) -> FloatArray | None:
         """(dimensions,) the vector of this user's past; None where it says nothing."""
+
+    def placed(self, positions: IntArray, texts: FloatArray) -> FloatArray | None:
+        """(n, index.dim) where items lie that are new, or said to be something else; None: it takes no such.
+
+        texts: (n, d) what the model's encoder says of them; zeros where it says nothing."""
+        return None
+
+    def live(self, table: ItemTable) -> Self:
+        """A twin that takes new items into its index; the rest is shared. table: what serves."""
+        assert isinstance(self.index, VectorIndex)
+        twin = copy(self)
+        twin.index = LiveIndex(self.index)
+        return twin
 
     def candidates(self, query: Query, limit: int) -> Candidates:
         """The best, best first."""

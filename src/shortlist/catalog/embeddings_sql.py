@@ -26,7 +26,12 @@ class SqlEmbeddings(Embeddings):
 
     async def put(self, encoder: str, made: Sequence[Embedding]) -> None:  # noqa: D102
         rows = [
-            {"item_id": e.item_id, "encoder": encoder, "digest": e.digest, "vector": _bytes(e.vector)}
+            {
+                "item_id": e.item_id,
+                "encoder": encoder,
+                "digest": e.digest.to_bytes(8, "little"),
+                "vector": _bytes(e.vector),
+            }
             for e in made
         ]
         if not rows:
@@ -46,7 +51,10 @@ class SqlEmbeddings(Embeddings):
         with named_errors():
             async with self._engine.connect() as connection:
                 rows = await connection.execute(query)
-                return [Embedding(i, digest, np.frombuffer(vector, "<f4")) for i, digest, vector in rows]
+                return [
+                    Embedding(item_id, int.from_bytes(digest, "little"), np.frombuffer(vector, "<f4"))
+                    for item_id, digest, vector in rows
+                ]
 
 
 def _bytes(vector: FloatArray) -> bytes:

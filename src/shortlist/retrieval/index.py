@@ -1,6 +1,7 @@
 """Vectors by position and the search among them."""
 
 import importlib
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -18,8 +19,48 @@ FEW = 0.1  # share of allowed items below which the graph would mostly find what
 EF_CONSTRUCTION = 80
 
 
-class VectorIndex:
-    """Nearest by inner product. Immutable; any number of threads may search."""
+class Index(ABC):
+    """Vectors of one length by position, and the search among them. Any number of threads may ask."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    @abstractmethod
+    def is_exact(self) -> bool:
+        """Whether a search looks at every vector."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """One past the last position that has a vector."""
+
+    @abstractmethod
+    def search(
+        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None, spare: int = 0
+    ) -> tuple[IntArray, FloatArray]:
+        """Positions and values of the `limit` largest inner products above 0, best first.
+
+        Ties keep the lower position. allowed: (any size,) what may be found; None: all. spare: about how
+        many of the nearest are not allowed.
+        """
+
+    @abstractmethod
+    def rows(self, positions: IntArray) -> FloatArray:
+        """(len(positions), dim) the vectors, to be kept or written to; zeros where there is none."""
+
+    @abstractmethod
+    def products(self, vector: FloatArray, positions: IntArray) -> FloatArray:
+        """(len(positions),) the inner product with each; 0 where there is no vector."""
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """The artifact of what was built."""
+
+
+class VectorIndex(Index):
+    """Nearest by inner product, over vectors that never change."""
 
     def __init__(self, vectors: FloatArray, graph: Any | None) -> None:
         """vectors: (n, d); a row of zeros is no item. graph: FAISS HNSW over the rows that are not zero."""
@@ -49,9 +90,10 @@ class VectorIndex:
         """Whether a search looks at every vector."""
         return self._graph is None
 
-    def exact(self) -> Self:
-        """The same vectors, searched one and all: what the graph is measured against."""
-        return type(self)(self.vectors, None)
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -72,10 +114,7 @@ class VectorIndex:
     def search(
         self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None, spare: int = 0
     ) -> tuple[IntArray, FloatArray]:
-        """Positions and values of the `limit` largest inner products above 0, best first.
-
-        allowed: (any size,) what may be found. spare: about how many of the nearest are not allowed.
-        """
+        """See `Index`."""
         if self._graph is None:
             return self._exact(vector, limit, allowed)
         assert self._ids is not None
@@ -111,9 +150,15 @@ class VectorIndex:
     ) -> tuple[IntArray, FloatArray]:
         return top(self.vectors @ vector, limit, allowed)
 
+    def rows(self, positions: IntArray) -> FloatArray:
+        """See `Index`."""
+        inside = positions < len(self.vectors)
+        if inside.all():
+            return self.vectors[positions]
+        rows = np.zeros((len(positions), self.dim), np.float32)
+        rows[inside] = self.vectors[positions[inside]]
+        return rows
+
     def products(self, vector: FloatArray, positions: IntArray) -> FloatArray:
-        """The inner product with each of `positions`; 0 for positions beyond."""
-        known = positions < len(self.vectors)
-        values = np.zeros(len(positions), np.float32)
-        values[known] = self.vectors[positions[known]] @ vector
-        return values
+        """See `Index`."""
+        return self.rows(positions) @ vector

@@ -92,8 +92,7 @@ def leaning(
 def _links(source: CandidateSource, past: IntArray, positions: IntArray) -> FloatArray | None:
     """(past, positions) how near, from a source's vectors or neighbours; None: it has neither."""
     if isinstance(source, ItemToItem | Content):
-        vectors = source.index.vectors
-        near: FloatArray = _rows(vectors, past) @ _rows(vectors, positions).T
+        near: FloatArray = source.index.rows(past) @ source.index.rows(positions).T
         return np.maximum(near, 0.0)
     if isinstance(source, ItemKnn):
         return _linked(source.similar, past, positions)
@@ -112,15 +111,6 @@ def _linked(neighbours: Neighbours, past: IntArray, positions: IntArray) -> Floa
     row, column = np.nonzero((ordered[at] == items) & (weights > 0))
     found[known[row], order[at[row, column]]] = weights[row, column]
     return found
-
-
-def _rows(vectors: FloatArray, positions: IntArray) -> FloatArray:
-    inside = positions < len(vectors)
-    if inside.all():
-        return vectors[positions]
-    rows = np.zeros((len(positions), vectors.shape[1]), np.float32)
-    rows[inside] = vectors[positions[inside]]
-    return rows
 
 
 def reasons(

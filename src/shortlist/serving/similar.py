@@ -95,13 +95,16 @@ def nearest(position: int, limit: int, known: Known, rules: RuleSettings) -> tup
 
 def _search(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> tuple[IntArray, FloatArray]:
     source = snapshot.model.sources.get("item_to_item") if snapshot.model is not None else None
-    if not isinstance(source, ItemToItem) or position >= len(source.index):
+    if not isinstance(source, ItemToItem):
+        return _proposed(position, limit, mask, snapshot)
+    vector = source.index.rows(np.array([position], np.int32))[0]
+    if not vector.any():  # nothing is known of it, or not yet
         return _proposed(position, limit, mask, snapshot)
     found = source.similar(position, max(TOP, limit))
     positions, scores = found.positions, found.scores
     keep = mask[positions]
     if int(keep.sum()) < limit:  # many of the nearest may not come: look further
-        vector, spare = source.index.vectors[position], min(int(len(mask) - mask.sum()), 4 * TOP)
+        spare = min(int(len(mask) - mask.sum()), 4 * TOP)
         positions, scores = source.index.search(vector, limit, allowed=mask, spare=spare)
         keep = mask[positions]
     return positions[keep][:limit], scores[keep][:limit]
