@@ -60,6 +60,8 @@ class Loop:
 async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     """Everything of one shop, ready to be listened for; closed in reverse order, also on failure."""
     from shortlist.catalog.outbox import Publisher
+    from shortlist.coldstart.exploration import Exploration
+    from shortlist.coldstart.keeper import LedgerKeeper
     from shortlist.events.collector import Collector
     from shortlist.events.enrich import no_country, open_country
     from shortlist.features.retention import Retention
@@ -81,6 +83,9 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         items = stores.items
         table = ItemTable([item async for item in items.all()], await items.version())
         trends = TrendingCounts(loop.log, loop.features, settings, file=home.trending)
+        ledger = LedgerKeeper(loop.log, loop.features, settings, file=home.exploration)
+        exploration = Exploration(settings.exploration, ledger)
+        ledger.on_decided(exploration.renew)
         serving = Serving(
             settings=settings,
             features=loop.features,
@@ -88,6 +93,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             log=loop.log,
             table=table,
             trends=trends,
+            exploration=exploration,
         )
         stack.callback(serving.close)
 
@@ -103,6 +109,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         stack.callback(live.stop)
         folding = processor(settings, loop)
         folding.on_folded(trends.on_folded)
+        folding.on_folded(ledger.on_folded)  # before serving: its next slate needs to know of impressions
         folding.on_folded(serving.on_folded)
         days, window = settings.log.retention_days, settings.log.dedup_window
         retention = Retention(loop.log, loop.features, days=days, dedup_window=window)
@@ -110,6 +117,8 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         stack.callback(retention.stop)
         trends.start()
         stack.callback(trends.stop)
+        ledger.start()
+        stack.callback(ledger.stop)
         folding.start()
         stack.callback(folding.stop)
 

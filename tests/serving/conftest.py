@@ -1,7 +1,8 @@
 """A small shop with real parts: the embedded database, features and log, and a model of a few pasts."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from itertools import count
@@ -24,6 +25,8 @@ from shortlist.events.interactions import Interactions
 from shortlist.events.log import EVENTS, ITEMS, SERVED, Stored
 from shortlist.events.log_rocksdb import RocksLog
 from shortlist.events.partition import partition_of
+from shortlist.features.processor import OnFolded
+from shortlist.features.store import Folded
 from shortlist.features.store_rocksdb import RocksFeatures
 from shortlist.features.view import user_view
 from shortlist.home import Home
@@ -104,6 +107,27 @@ def fitted(version: str = "1", items: Sequence[Item] | None = None) -> Model:
     )
 
 
+class Noted:
+    """A ledger of new items by hand: what was seen, and what was decided."""
+
+    def __init__(self) -> None:
+        self.impressions: Counter[tuple[str, str]] = Counter()
+        self.verdicts: dict[str, str] = {}
+
+    def seen(self, item_id: str, user_id: str) -> int:
+        return self.impressions[item_id, user_id]
+
+    def verdict(self, item_id: str) -> str:
+        return self.verdicts.get(item_id, "")
+
+    def watch(self, new: Collection[str]) -> None:
+        """Nothing to do: everything is counted."""
+
+    def on_folded(self, partition: int, folded: Folded) -> None:
+        for event in folded.events:
+            self.impressions[event.item_id, event.user_id] += event.type is EventType.IMPRESSION
+
+
 _serial = count(1)  # events are never repeated, whatever test they are of
 
 
@@ -123,6 +147,7 @@ class Shop:
             database, user_view(self.settings), partitions=PARTITIONS, dedup_window=1000
         )
         self.served_before = self.log.ends(SERVED)
+        self.listeners: list[OnFolded] = []  # told of folds before serving is
         self.clear()
 
     def clear(self) -> None:
@@ -179,6 +204,8 @@ class Shop:
         offset = self.features.offset(partition)
         stored = Stored(partition, offset, self.now, encode(event))
         folded = self.features.fold(partition, [stored], expect=offset, next_offset=offset + 1)
+        for listener in self.listeners:
+            listener(partition, folded)
         if tell:
             self.current.on_folded(partition, folded)
 

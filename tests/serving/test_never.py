@@ -6,17 +6,20 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.serving.conftest import Shop, catalog, fitted, ids
+from tests.serving.conftest import Noted, Shop, catalog, fitted, ids
 
+from shortlist.coldstart.exploration import Exploration
 from shortlist.models.model import Model
 from shortlist.serving.slate import Ask
+from shortlist.settings import ExplorationSettings
 
 ITEMS = [item.item_id for item in catalog()]
+NEW = ["n1", "n2"]  # came after the training, and may be tried out on everybody
 USERS = ("u1", "u2", "u3")
 
 users = st.sampled_from(USERS)
 # An item by its id, or by its place in what the user was shown last: a cache would serve that again.
-item_ids = st.sampled_from(ITEMS[:16] + ITEMS[-4:]) | st.integers(0, 5)
+item_ids = st.sampled_from(ITEMS[:16] + ITEMS[-4:] + NEW) | st.integers(0, 5)
 TYPES = ("purchase", "dislike", "view", "cancel", "like")
 CHANGES = ({"hidden": True}, {"hidden": False}, {"stock": 0}, {"stock": 5}, {"deleted": True}, {"price": 9.0})
 steps = st.lists(
@@ -24,7 +27,7 @@ steps = st.lists(
         st.tuples(
             st.just("fold"),
             users,
-            st.sampled_from(["view", "purchase", "cancel", "dislike", "like"]),
+            st.sampled_from(["view", "purchase", "cancel", "dislike", "like", "impression"]),
             item_ids,
         ),
         st.tuples(
@@ -58,7 +61,7 @@ class Truth:
     """What may not be served, kept as plainly as can be."""
 
     def __init__(self) -> None:
-        self.items: dict[str, dict[str, Any]] = {item_id: {} for item_id in ITEMS}
+        self.items: dict[str, dict[str, Any]] = {item_id: {} for item_id in ITEMS + NEW}
         self.bought: dict[tuple[str, str], int] = defaultdict(int)
         self.disliked: set[tuple[str, str]] = set()
 
@@ -82,7 +85,7 @@ class Truth:
     def forbidden(self, user: str) -> set[str]:
         gone = {
             item_id
-            for item_id in ITEMS
+            for item_id in ITEMS + NEW
             if item_id not in self.items
             or self.items[item_id].get("hidden")
             or self.items[item_id].get("stock") == 0
@@ -104,7 +107,12 @@ def test_no_slate_of_any_tier_holds_what_must_not_be_served(shop: Shop, plan: li
 async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
     truth = Truth()
     broken: Any = object()  # no scorer at all: whatever is asked of it raises, and a fallback answers
-    with shop.serving(model=MODELS["1"]) as serving:
+    noted = Noted()
+    shop.listeners = [noted.on_folded]
+    exploration = Exploration(ExplorationSettings(share=1.0), noted)
+    with shop.serving(model=MODELS["1"], exploration=exploration) as serving:
+        for item_id in NEW:
+            shop.change(item_id, title=item_id)
         shown: dict[str, list[str]] = {}
 
         def named(item: str | int, user: str) -> str:

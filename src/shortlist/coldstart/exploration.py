@@ -39,7 +39,6 @@ class NewItem(Struct, frozen=True):
     """An item that is tried out. below: users whose hash lies below it may see the item."""
 
     item_id: str
-    position: int  # in the table
     below: int
 
 
@@ -47,10 +46,9 @@ class Drawn(Struct, frozen=True):
     """A new item that won a place. propensity: how likely it was to, among `candidates`."""
 
     item_id: str
-    position: int  # in the table
     propensity: float
     candidates: tuple[str, ...]
-    round: int  # impressions of the candidates so far: with the user and the salt, the seed of the draw
+    seed: str  # with user and item, what was hashed: the salt, and the candidates' impressions so far
 
 
 class Explored(Struct, frozen=True):
@@ -60,7 +58,7 @@ class Explored(Struct, frozen=True):
     position: int  # in the slate, from 0
     propensity: float
     candidates: tuple[str, ...]
-    round: int
+    seed: str
 
 
 def hashed(salt: str, item_id: str, user_id: str) -> int:
@@ -125,7 +123,7 @@ class Exploration:
             if verdict == RETIRED:
                 continue
             share = settings.promoted_share if verdict == PROMOTED else settings.share
-            items.append(NewItem(table.ids[position], position, round(share * HASHES)))
+            items.append(NewItem(table.ids[position], round(share * HASHES)))
             if len(items) == settings.items:
                 break
         if tuple(items) != self.trial.items:  # else the same one stays: ready slates hold on to it
@@ -139,18 +137,18 @@ class Exploration:
     def draw(self, user_id: str, candidates: Sequence[NewItem], places: int) -> list[Drawn]:
         """Up to `places` of the candidates, each as likely as the other, in the order of their places.
 
-        Every candidate gets a hash of user, item and round, and the smallest win: without replacement, so a
+        Every candidate gets a hash of user, item and seed, and the smallest win: without replacement, so a
         candidate's propensity is places / candidates. It stays the same until one of them is seen, and
         without one candidate the others keep their order.
         """
         if not candidates or places < 1:
             return []
-        seen, salt = self._book.seen, self.settings.salt
-        impressions = sum(seen(item.item_id, user_id) for item in candidates)
-        order = sorted(candidates, key=lambda item: hashed(f"{salt}:{impressions}", item.item_id, user_id))
+        impressions = sum(self._book.seen(item.item_id, user_id) for item in candidates)
+        seed = f"{self.settings.salt}:{impressions}"
+        order = sorted(candidates, key=lambda item: hashed(seed, item.item_id, user_id))
         names = tuple(item.item_id for item in candidates)
         propensity = min(1.0, places / len(candidates))
-        return [Drawn(item.item_id, item.position, propensity, names, impressions) for item in order[:places]]
+        return [Drawn(item.item_id, propensity, names, seed) for item in order[:places]]
 
 
 def places(limit: int, settings: ExplorationSettings) -> tuple[list[int], list[int]]:

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from time import perf_counter
 
+from shortlist.coldstart.exploration import Exploration
 from shortlist.ops import telemetry
 from shortlist.serving.cache import Pool
+from shortlist.serving.explore import Placed, placed
 from shortlist.serving.hot import Hot, Page
 from shortlist.serving.known import Known
 from shortlist.serving.pool import INCOMPLETE_S, cut
 from shortlist.serving.recommend import category_code
 from shortlist.serving.served import Served, slate_rest
-from shortlist.serving.slate import CACHE, TIERS, Ask, Body, Slate, SlateItem, items_json, slate_items
+from shortlist.serving.slate import CACHE, TIERS, Ask, Body, Slate, items_json, slate_items
 from shortlist.serving.snapshot import Snapshot
 from shortlist.settings import Settings
 
@@ -18,8 +20,11 @@ from shortlist.settings import Settings
 class Answers:
     """Puts answers together. `page` and `hot` are for any thread, the rest for the event loop."""
 
-    def __init__(self, settings: Settings, served: Served, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, served: Served, now_ms: Callable[[], int], exploration: Exploration | None
+    ) -> None:
         self.settings, self._served, self._now_ms = settings, served, now_ms
+        self._exploration = exploration
         self._slates = {tier: telemetry.SLATES.labels(tier) for tier in TIERS}
 
     def ready(self, user_id: str, hot: Hot, request_id: str, now_ms: int, began: float) -> bytes:
@@ -31,12 +36,16 @@ class Answers:
         self._slates[CACHE].inc()
         return hot.body.json(request_id, now_ms, perf_counter() - began)
 
-    def page(self, ask: Ask, pool: Pool, known: Known) -> Page:
-        """The page that is asked for, every filter applied again."""
+    def page(self, ask: Ask, pool: Pool, known: Known, *, is_stateless: bool = False) -> Page:
+        """The page that is asked for, every filter applied again. is_stateless: of nobody in particular."""
         code, table = category_code(ask.category, known.snapshot), known.snapshot.table
         made = cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
-        items = slate_items(made.items, table)
-        return Page(made, items, items_json(items, made.positions, table))
+        shown = Placed(made)
+        if self._exploration is not None and not is_stateless:
+            shown = placed(made, ask, known, self.settings.rules, self._exploration)
+        items = slate_items(shown.cut.items, table)
+        cards = items_json(items, shown.cut.positions, table)
+        return Page(shown.cut, items, cards, shown.explored, shown.trial)
 
     def hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
         """The ready body of a pool's first page."""
@@ -47,7 +56,8 @@ class Answers:
             catalog_version=known.catalog_version,
             fresh_until_ms=pool.made_ms + int(seconds * 1000),
             body=self._body(ask.user_id, CACHE, page, 1, pool, known.snapshot),
-            rest=self._rest(ask, ask.user_id, CACHE, pool, page.items),
+            rest=self._rest(ask, ask.user_id, CACHE, pool, page),
+            trial=page.trial,
         )
 
     def _body(
@@ -63,7 +73,7 @@ class Answers:
             trained_ms=now_snapshot.model.trained_ms if now_snapshot.model is not None else 0,
         )
 
-    def _rest(self, ask: Ask, user_id: str | None, tier: str, pool: Pool, items: list[SlateItem]) -> bytes:
+    def _rest(self, ask: Ask, user_id: str | None, tier: str, pool: Pool, page: Page) -> bytes:
         return slate_rest(
             user_id=user_id,
             tier=tier,
@@ -72,7 +82,8 @@ class Answers:
             page=ask.page,
             context=ask.context,
             category=ask.category,
-            items=items,
+            items=page.items,
+            explored=page.explored,
         )
 
     def answer(
@@ -88,10 +99,10 @@ class Answers:
     ) -> Slate:
         """The slate that is asked for, cut from a pool and logged. page: when it was cut before."""
         user_id = None if is_stateless else ask.user_id
-        page = page or self.page(ask, pool, known)
+        page = page or self.page(ask, pool, known, is_stateless=is_stateless)
         now = self._now_ms()
         self._served.pool(ask.user_id, pool)
-        self._served.slate(ask.request_id, now, self._rest(ask, user_id, tier, pool, page.items))
+        self._served.slate(ask.request_id, now, self._rest(ask, user_id, tier, pool, page))
         self._slates[tier].inc()
         body = self._body(user_id, tier, page, ask.page, pool, known.snapshot)
         return Slate(

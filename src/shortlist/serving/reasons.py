@@ -26,6 +26,7 @@ WORDS = {
     "popular_category": "Popular in {}",
     "popular": "Popular now",
     "trending": "Trending now",
+    "new": "New in our shop",
     "catalog": "From our catalog",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from shortlist.coldstart.exploration import Explored
 from shortlist.events.log import SERVED, EventLog, Record
 from shortlist.serving.cache import Pool
 from shortlist.serving.slate import SlateItem
@@ -95,11 +96,12 @@ def slate_rest(
     category: str,
     items: Sequence[SlateItem],
     kind: str = "",
+    explored: Sequence[Explored] = (),
 ) -> bytes:
     """The end of a slate's record: all but its id and time. An item's place in the list is its position.
 
     trace_id: the pool that has the items' scores and reasons; empty where there is none, and the record has
-    them itself."""
+    them itself. explored: places that went to new items, with propensity, candidates and seed of the draw."""
     rest: dict[str, Any] = {
         "user_id": user_id,
         "tier": tier,
@@ -118,4 +120,6 @@ def slate_rest(
         }
     if kind:
         rest["route"] = kind
+    if explored:
+        rest["explored"] = explored
     return b"," + _encode(rest)[1:]

@@ -18,6 +18,7 @@ import structlog
 from shortlist.candidates.trending import Trends
 from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
+from shortlist.coldstart.exploration import Exploration
 from shortlist.errors import ShortlistError
 from shortlist.events.event import EventType
 from shortlist.events.log import EventLog
@@ -35,6 +36,7 @@ from shortlist.serving.pool import MISS, OLD, judged
 from shortlist.serving.recommend import Recommender, history_query, warm
 from shortlist.serving.served import Served
 from shortlist.serving.slate import (
+    BROWSING,
     CACHE,
     FRESH,
     STALE,
@@ -50,7 +52,6 @@ from shortlist.settings import Settings
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CONTEXT = "browsing"
 ASKED, REFRESH, TASTE = "miss", "refresh", "taste"  # why a pool is computed
 BEGIN_BY = 0.5  # share of a request's budget after which its pool need not be begun any more
 QUEUED = 16  # flights per thread that may wait: more than a request's budget is worth waits for nothing
@@ -76,11 +77,14 @@ class Serving:
         table: ItemTable,
         trends: Trends | None = None,
         model: Model | None = None,
+        exploration: Exploration | None = None,
         now_ms: Callable[[], int] = clock_ms,
     ) -> None:
         """table: the live items; from here on changed by `apply` and `swap` alone."""
         self.settings, self.cache, self.trends, self._now_ms = settings, cache, trends, now_ms
         self._snapshot = self._snapshot_of(model, table)
+        self._exploration = exploration
+        self._explore()
         self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
         self._gather = Gatherer(settings.candidates.deadline_ms / 1000.0)
         self._recommender = Recommender(features, self._gather, settings, now_ms)
@@ -90,7 +94,7 @@ class Serving:
         self._flights: dict[str, Flight] = {}
         self._again: set[str] = set()  # users whose background flight was overtaken by a fold
         self._served = Served(log)
-        self._answers = Answers(settings, self._served, now_ms)
+        self._answers = Answers(settings, self._served, now_ms, exploration)
         self._ids = RequestIds()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._puts: set[asyncio.Task[None]] = set()
@@ -121,6 +125,7 @@ class Serving:
             or hot.moves != track.moves
             or hot.snapshot is not self._snapshot
             or hot.catalog_version != hot.snapshot.table.columns.version
+            or (self._exploration is not None and hot.trial is not self._exploration.trial)
         ):
             return None
         now = self._now_ms()
@@ -245,9 +250,13 @@ class Serving:
 
         Pools that somebody asked for are computed anew in the background."""
         moved: dict[str, Track] = {}
+        tried = self._exploration.trial.ids if self._exploration is not None else ()
         for event in folded.events:
             if event.type == EventType.IMPRESSION:
-                continue  # what was shown changes neither taste nor filters
+                # What was shown changes neither taste nor filters, but which new item comes next.
+                if event.item_id in tried and (track := self._tracks.get(event.user_id)) is not None:
+                    track.moves += 1
+                continue
             track = self._tracks.get(event.user_id)
             if track is not None:
                 track.moves += 1
@@ -266,6 +275,7 @@ class Serving:
             fresh = self._snapshot_of(model, table)
             warm(fresh)
             self._snapshot = fresh
+            self._explore()
         telemetry.MODEL_SWAPS.inc()
         if self._loop is not None:
             self._to_loop(self._forget_snapshots)
@@ -274,6 +284,7 @@ class Serving:
         """Show later changes of the catalog in every slate from now on. On any thread."""
         with self._changing:
             self._snapshot.table.apply(changes)
+            self._explore()
 
     async def forget(self, user_id: str) -> None:
         """Drop everything kept of a user."""
@@ -294,6 +305,12 @@ class Serving:
 
     def _snapshot_of(self, model: Model | None, table: ItemTable) -> Snapshot:
         return snapshot(model, table, self.trends, self.settings.candidates)
+
+    def _explore(self) -> None:
+        """Look which items are new."""
+        if self._exploration is not None:
+            model = self._snapshot.model
+            self._exploration.refresh(self._snapshot.table, len(model.item_ids) if model is not None else 0)
 
     def _checked(self, ask: Ask) -> Ask:
         if not ask.user_id:
@@ -427,7 +444,7 @@ class Serving:
             pool, known = self._recommender.pool(
                 ask.user_id, ask.context, ask.category, flight.snapshot, self._ids()
             )
-            if ask.context == CONTEXT and not ask.category and pool.tier == FRESH:
+            if ask.context == BROWSING and not ask.category and pool.tier == FRESH:
                 default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
                 page = self._answers.page(default, pool, known)
                 hot = self._answers.hot(default, pool, known, page, flight.moves)
@@ -501,7 +518,7 @@ class Serving:
         return (
             ask.limit == self.settings.serving.limit
             and ask.page == 1
-            and ask.context == CONTEXT
+            and ask.context == BROWSING
             and not ask.category
             and not ask.exclude
         )

@@ -14,6 +14,8 @@ from shortlist.serving.reasons import words
 
 CACHE, FRESH, STALE = "cache", "fresh", "stale"
 POPULAR_CATEGORY, POPULAR, TRENDING, CATALOG = "popular_category", "popular", "trending", "catalog"
+NEW = "new"  # the reason of an item that is tried out
+BROWSING = "browsing"  # the context of a request that names none
 TIERS = (CACHE, FRESH, STALE, POPULAR_CATEGORY, POPULAR, TRENDING, CATALOG)
 
 _encode = msgspec.json.Encoder().encode
@@ -29,7 +31,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     user_id: str
     limit: int = 0
     page: int = 1
-    context: str = "browsing"
+    context: str = BROWSING
     category: str = ""  # primary category that items must have; empty: any
     exclude: tuple[str, ...] = ()
     request_id: str = ""

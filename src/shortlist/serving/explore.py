@@ -1,0 +1,85 @@
+"""New items in their places: of every ten in a slate, one new and one trending (flow 10)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from shortlist.coldstart.exploration import Drawn, Exploration, Explored, Trial, places
+from shortlist.serving import fallback
+from shortlist.serving.cache import PooledItem
+from shortlist.serving.known import Known, allowed
+from shortlist.serving.pool import Cut
+from shortlist.serving.slate import BROWSING, NEW, TRENDING, Ask
+from shortlist.settings import RuleSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A page with its new items. trial: what was tried out when it was made; None: such pages have none."""
+
+    cut: Cut
+    explored: tuple[Explored, ...] = ()
+    trial: Trial | None = None
+
+
+def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: Exploration) -> Placed:
+    """A page as it is shown: with new items, if it is the first of the user's own list and any may come.
+
+    What the page shows anyway is no candidate. Pages after the first go on as if there were no new items.
+    """
+    trial = exploration.trial
+    if ask.page > 1 or ask.category or ask.context != BROWSING:
+        return Placed(made)
+    candidates = exploration.candidates(ask.user_id)
+    if not candidates:
+        return Placed(made, trial=trial)
+    table = known.snapshot.table
+    mask = allowed(known, rules)
+    if ask.exclude:
+        mask[table.positions(ask.exclude)] = False
+    there = set(made.positions)
+    candidates = [
+        item
+        for item in candidates
+        if 0 <= (at := table.position(item.item_id)) < len(mask) and mask[at] and at not in there
+    ]
+    of_new, of_trending = places(ask.limit, exploration.settings)
+    drawn = exploration.draw(ask.user_id, candidates, len(of_new))
+    if not drawn:
+        return Placed(made, trial=trial)
+    stay = made.positions[: len(made.positions) - len(drawn) - len(of_trending)]
+    taken = {*stay, *(table.position(one.item_id) for one in drawn)}
+    trends = known.snapshot.trending(-1, fallback.TREND)
+    found = (at for at in trends[trends < len(mask)].tolist() if mask[at] and at not in taken)
+    trending = list(islice(found, len(of_trending)))
+    return Placed(*_together(made, known, drawn, of_new, trending, of_trending), trial)
+
+
+def _together(
+    made: Cut,
+    known: Known,
+    drawn: Sequence[Drawn],
+    of_new: Sequence[int],
+    trending: Sequence[int],
+    of_trending: Sequence[int],
+) -> tuple[Cut, tuple[Explored, ...]]:
+    """The page with each in its place; the last of the user's own items give way."""
+    snapshot, table = known.snapshot, known.snapshot.table
+    items: list[PooledItem] = []
+    positions: list[int] = []
+    explored: list[Explored] = []
+    own = iter([index for index, at in enumerate(made.positions) if at not in trending])
+    new, trends = iter(drawn), iter(trending)
+    for place in range(len(made.items)):
+        if place in of_new and (one := next(new, None)) is not None:
+            items.append(PooledItem(one.item_id, 0.0, {"exploration": one.propensity}, NEW, ""))
+            positions.append(table.position(one.item_id))
+            explored.append(Explored(one.item_id, place, one.propensity, one.candidates, one.seed))
+        elif place in of_trending and (at := next(trends, None)) is not None:
+            items.append(fallback.pooled(snapshot, at, TRENDING))
+            positions.append(at)
+        else:
+            index = next(own)
+            items.append(made.items[index])
+            positions.append(made.positions[index])
+    return Cut(items, positions, made.next_page), tuple(explored)
