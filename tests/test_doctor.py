@@ -11,6 +11,7 @@ from shortlist.settings import CandidateSettings, RuleSettings, Settings
 HEALTHY = Facts(
     items=100, servable=90, hidden=5, out_of_stock=5, below_margin=0.1, without_title=0.0,
     without_category=0.0, largest_category=0.2, events=10_000, users=500, interactions_per_user=20.0, lag=0,
+    fold_problem=None,
     model_version="3", model_error=None, model_age_days=1.0, is_behind=True, items_since_training=0,
     has_ranker=True,
 )  # fmt: skip
@@ -31,6 +32,7 @@ def test_a_healthy_shop_has_nothing_to_fix() -> None:
         ({"without_title": 0.8}, "poor", "no title", "--items"),
         ({"events": 0}, "bad", "log is empty", "import"),
         ({"lag": 9}, "poor", "9 events are not folded", "serve"),
+        ({"fold_problem": "folded otherwise"}, "bad", "Folded otherwise", "shortlist rebuild"),
         ({"users": 3}, "poor", "little to learn", "history"),
         ({"model_version": None}, "bad", "No model", "train"),
         ({"model_error": "ranker.onnx fails its checksum"}, "bad", "does not load", "rollback"),

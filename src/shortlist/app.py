@@ -181,8 +181,18 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def owned(settings: Settings, home: Home) -> AbstractContextManager[Loop]:
-    """The log and the features, to write. Raises DatabaseOwned while another process owns them."""
+@contextmanager
+def owned(settings: Settings, home: Home) -> Iterator[Loop]:
+    """The log and the features, to write.
+
+    Raises DatabaseOwned while another process owns them, FoldChanged and RebuildUnfinished."""
+    with to_rebuild(settings, home) as loop:
+        loop.features.agree()
+        yield loop
+
+
+def to_rebuild(settings: Settings, home: Home) -> AbstractContextManager[Loop]:
+    """The same, whatever settings the features were folded with."""
     from shortlist.database import open_database
 
     return _loop(settings, home, open_database)

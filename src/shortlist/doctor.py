@@ -26,6 +26,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     users: int
     interactions_per_user: float
     lag: int
+    fold_problem: str | None  # why the features cannot be used as they are
     model_version: str | None
     model_error: str | None
     model_age_days: float
@@ -107,6 +108,10 @@ def _catalog(facts: Facts, settings: Settings) -> list[Finding]:
 
 
 def _events(facts: Facts, settings: Settings) -> list[Finding]:
+    if facts.fold_problem:
+        return [
+            Finding("bad", f"{facts.fold_problem[0].upper()}{facts.fold_problem[1:]}.", "shortlist rebuild")
+        ]
     if facts.events == 0:
         return [
             Finding(

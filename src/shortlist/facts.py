@@ -8,6 +8,7 @@ from shortlist.catalog.item import Item
 from shortlist.database import DatabaseMissing
 from shortlist.doctor import Facts
 from shortlist.events.log import EVENTS
+from shortlist.features.store import FoldChanged, RebuildUnfinished
 from shortlist.home import Home
 from shortlist.models.model import Model
 from shortlist.models.registry import ModelCorrupt, ModelUnknown
@@ -22,6 +23,7 @@ async def gather(settings: Settings, home: Home, *, now_s: float) -> Facts:
         items = [item async for item in catalog.all()]
     model, error = _model(home)
     users, interactions, events, lag, newest = _log(settings, home)
+    fold_problem = _fold_problem(settings, home)
     servable = [item for item in items if item.is_servable]
     known = set(model.item_ids) if model else set()
     return Facts(
@@ -39,6 +41,7 @@ async def gather(settings: Settings, home: Home, *, now_s: float) -> Facts:
         users=users,
         interactions_per_user=interactions / max(users, 1),
         lag=lag,
+        fold_problem=fold_problem,
         model_version=model.version if model else None,
         model_error=error,
         model_age_days=(now_s - model.trained_ms / 1000) / DAY_S if model else 0.0,
@@ -72,6 +75,18 @@ def _log(settings: Settings, home: Home) -> tuple[int, int, int, int, float]:
             return users, interactions, sum(ends) - sum(begins), max(0, lag), newest / 1000
     except DatabaseMissing:
         return 0, 0, 0, 0, 0.0
+
+
+def _fold_problem(settings: Settings, home: Home) -> str | None:
+    """Why the features cannot be used with the settings as they are."""
+    try:
+        with app.followed(settings, home) as loop:
+            loop.features.agree()
+    except DatabaseMissing:
+        return None
+    except (FoldChanged, RebuildUnfinished) as error:
+        return str(error)
+    return None
 
 
 def _share(items: list[Item], has: Callable[[Item], bool]) -> float:

@@ -5,12 +5,14 @@ import asyncio
 import pytest
 from click.testing import CliRunner
 
+from shortlist.cli import shortlist
 from shortlist.cli.verify import command
 from shortlist.database import DatabaseMissing, open_database
 from shortlist.events.event import Event, EventType, encode
 from shortlist.events.log import EVENTS, Record
 from shortlist.events.log_rocksdb import RocksLog
 from shortlist.features.processor import Processor
+from shortlist.features.store import FoldChanged
 from shortlist.features.store_rocksdb import RocksFeatures
 from shortlist.features.view import user_view
 from shortlist.home import Home
@@ -61,3 +63,28 @@ def test_it_answers_programs_in_json(home: Home) -> None:
 def test_without_a_database_it_says_what_to_do(home: Home) -> None:
     with pytest.raises(DatabaseMissing, match="shortlist import"):
         CliRunner().invoke(command, ["--home", str(home.path)], catch_exceptions=False)
+
+
+def test_changed_settings_of_the_fold_are_refused_until_it_is_rebuilt(home: Home) -> None:
+    run(home, "import", home.path / "log.csv")
+    (home.path / "shortlist.toml").write_text("[features]\nhistory = 3\n")
+    for command_ in ("verify", "import"):
+        words = [home.path / "more.csv"] if command_ == "import" else []
+        with pytest.raises(FoldChanged, match=r"features\.history = 200 \(now 3\).*`shortlist rebuild`"):
+            run(home, command_, *words)
+    assert "→ shortlist rebuild" in run(home, "doctor", fails=True)
+
+    assert "30 events folded anew in " in run(home, "rebuild")
+    assert "0 of 3 users differ" in run(home, "verify")
+
+
+def run(home: Home, *words: object, fails: bool = False) -> str:
+    """A command on a home with two files to import."""
+    for name, users in (("log", 3), ("more", 5)):
+        rows = "".join(f"u{n % users},i{n}\n" for n in range(30))
+        (home.path / f"{name}.csv").write_text(f"user_id,item_id\n{rows}")
+    done = CliRunner().invoke(shortlist, ["--home", str(home.path), *map(str, words)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert (done.exit_code != 0) == fails, done.output
+    return done.output

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from shortlist.events.event import Event, EventType, encode
-from shortlist.events.log import EVENTS, Record, Stored
+from shortlist.events.log import EVENTS, EventLog, Record, Stored
 from shortlist.events.partition import partition_of
 from shortlist.features.processor import Processor
 from shortlist.features.store import Features, FeatureStore, Folded, StoreUnavailable
@@ -151,6 +151,12 @@ class Stumbling(FeatureStore):
 
     def checkpoint(self, partition: int) -> int:
         return self.store.checkpoint(partition)
+
+    def agree(self) -> None:
+        self.store.agree()
+
+    def restart(self, events: EventLog) -> list[int]:
+        return self.store.restart(events)
 
     def checkpointed(self, partition: int) -> tuple[int, Iterator[tuple[str, Features]]]:
         return self.store.checkpointed(partition)

@@ -20,6 +20,7 @@ COMMANDS = {
     "why": ("why", "Say why a user gets an item, or does not."),
     "doctor": ("doctor", "Say why recommendations are empty or poor, and what to do."),
     "verify": ("verify", "Replay the log naively and count the users whose features differ."),
+    "rebuild": ("rebuild", "Fold the log anew after settings of the features changed."),
     "models": ("models", "List model versions, or go back to the one before."),
     "token": ("token", "Print a token for a user."),
     "settings": ("settings", "Print every setting with its meaning, value and origin."),

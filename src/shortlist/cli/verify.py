@@ -29,6 +29,7 @@ def command(home: Home, show: int, as_json: bool) -> None:
     settings = load_settings(home.require())
     started = time.perf_counter()
     with followed(settings, home) as loop, bars() as report:
+        loop.features.agree()
         found = verify(loop.log, loop.features, settings, shown=show, report=report)
     took_s = time.perf_counter() - started
     if as_json:

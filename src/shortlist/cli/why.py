@@ -77,6 +77,7 @@ def features_of(user_id: str, settings: Settings, home: Home) -> "Features":
 
     view, window = user_view(settings), Window(settings.log.dedup_window)
     with app.followed(settings, home) as loop:
+        loop.features.agree()
         partition = partition_of(user_id, loop.log.partitions(EVENTS))
         at = loop.features.offset(partition)
         (features,) = loop.features.read([user_id], time.time_ns() // 1_000_000)

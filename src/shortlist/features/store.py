@@ -1,13 +1,13 @@
 """The port of the feature store, its records and its errors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
 from shortlist.errors import ShortlistError
 from shortlist.events.event import Event
-from shortlist.events.log import Stored
+from shortlist.events.log import EventLog, Stored
 
 
 class FeatureStoreError(ShortlistError):
@@ -27,6 +27,25 @@ class OffsetMoved(FeatureStoreError):
             "seek there and continue (nothing was written)"
         )
         self.stored = stored
+
+
+class FoldChanged(FeatureStoreError):
+    """What is stored was folded with other settings than those of today: the two must not be mixed."""
+
+    def __init__(self, changed: Mapping[str, tuple[float, float]]) -> None:
+        """changed: setting → its value then and now."""
+        said = ", ".join(f"{name} = {then:g} (now {now:g})" for name, (then, now) in changed.items())
+        super().__init__(
+            f"the features of this home were folded with {said}; stop the server and run `shortlist rebuild` "
+            "to fold the log anew, or put the setting back"
+        )
+
+
+class RebuildUnfinished(FeatureStoreError):
+    """A rebuild was interrupted before the features were whole again."""
+
+    def __init__(self) -> None:
+        super().__init__("a rebuild of the features was interrupted: run `shortlist rebuild` again")
 
 
 class Seen(Struct, frozen=True, array_like=True):
@@ -125,6 +144,19 @@ class FeatureStore(ABC):
     @abstractmethod
     def forgotten(self, partition: int) -> dict[str, int]:
         """Deleted users and, of each, the partition's offset then: a replay leaves out what lies before."""
+
+    @abstractmethod
+    def agree(self) -> None:
+        """See that what is stored was folded with the settings of today; a new store takes them.
+
+        Raises FoldChanged naming what differs, RebuildUnfinished."""
+
+    @abstractmethod
+    def restart(self, events: EventLog) -> list[int]:
+        """Empty the features, so that folding `events` anew makes them with the settings of today.
+
+        A partition whose log was truncated goes back to its checkpoint. Returns where each begins. A process
+        that dies in here leaves a mark, and `agree` raises RebuildUnfinished until it is done again."""
 
     @abstractmethod
     def checkpoint(self, partition: int) -> int:

@@ -13,11 +13,21 @@ from rocksdict import WriteBatch
 
 from shortlist.database import Database, DatabaseError
 from shortlist.events.event import INTERACTIONS, Event, EventType, readable, told_again
-from shortlist.events.log import Stored
+from shortlist.events.log import EVENTS, EventLog, Stored
 from shortlist.events.partition import partition_of
 from shortlist.features.dedup import Window, identity, unrepeated
 from shortlist.features.fold import expire, fold
-from shortlist.features.store import Features, FeatureStore, Folded, OffsetMoved, Seen, StoreUnavailable
+from shortlist.features.replay import records
+from shortlist.features.store import (
+    Features,
+    FeatureStore,
+    FoldChanged,
+    Folded,
+    OffsetMoved,
+    RebuildUnfinished,
+    Seen,
+    StoreUnavailable,
+)
 from shortlist.features.view import FeatureView
 
 # A user's state is stored in three parts, so that an event rewrites what it changes and little more:
@@ -34,7 +44,9 @@ _OFFSET = struct.Struct(">Q")
 _MARKING = frozenset(
     {EventType.PURCHASE, EventType.CANCEL, EventType.RATING, EventType.DISLIKE, EventType.LIKE}
 )
-_COPY_RECORDS = 1_000
+_DECLARED = b"fold"  # in meta: the settings that everything was folded with
+_RESTARTING = b"restarting"  # in meta while `restart` is under way
+_AFTER_ALL = b"\xff\xff"  # partitions and lengths of keys, with which keys begin, are below it
 
 T = TypeVar("T")
 
@@ -74,6 +86,7 @@ _decode_state = msgspec.msgpack.Decoder(_State).decode
 _decode_marks = msgspec.msgpack.Decoder(_Marks).decode
 _decode_chunk = msgspec.msgpack.Decoder(list[Seen]).decode
 _decode_features = msgspec.msgpack.Decoder(Features).decode
+_decode_declared = msgspec.msgpack.Decoder(dict[str, float]).decode
 
 
 class RocksFeatures(FeatureStore):
@@ -83,8 +96,7 @@ class RocksFeatures(FeatureStore):
     log's `ends`, `begins` and `wait` call."""
 
     def __init__(self, database: Database, view: FeatureView, *, partitions: int, dedup_window: int) -> None:
-        """partitions: of the topic that is folded. dedup_window: for a store made now; one that exists keeps
-        the window it has, since the fold's meaning depends on it."""
+        """partitions: of the topic that is folded. dedup_window: see `FeatureStore.fold`."""
         self._database = database
         self._view = view
         self._keep = next(a.n for a in view.aggregates if hasattr(a, "n") and a.fields == ("history",))
@@ -92,21 +104,14 @@ class RocksFeatures(FeatureStore):
         families = database.families
         self._states, self._past, self._marks = families["features"], families["past"], families["marks"]
         self._seen, self._meta = families["dedup"], families["meta"]
-        self.dedup_window = self._fixed_window(dedup_window)
+        self.dedup_window = dedup_window
+        self._declared = {**view.declared, "log.dedup_window": float(dedup_window)}
         # Folds of one partition exclude each other; readers are never held up: they look whether a batch was
         # published while they read (odd: one is being), and read again.
         self._locks = [threading.Lock() for _ in range(partitions)]
         self._published = [0] * partitions
         self._offsets: list[int | None] = [None] * partitions
-
-    def _fixed_window(self, wanted: int) -> int:
-        if (known := self._meta.get(b"dedup_window")) is not None:
-            return int(_OFFSET.unpack(known)[0])
-        if not self._database.is_reader:
-            batch = WriteBatch(raw_mode=True)
-            batch.put(b"dedup_window", _OFFSET.pack(wanted), self._database.handles["meta"])
-            self._database.write(batch)
-        return wanted
+        self._gone: list[dict[str, int] | None] = [None] * partitions  # `forgotten`, as far as asked for
 
     # --- reading ---------------------------------------------------------------------------------------
 
@@ -199,6 +204,8 @@ class RocksFeatures(FeatureStore):
             writes = WriteBatch(raw_mode=True)
             found = [(record, event) for record in batch if (event := readable(record.value)) is not None]
             counted = self._leave_out_repeats(partition, found, writes)
+            if gone := self._forgotten(partition):  # a replay passes what deleted users did before
+                counted = [one for one in counted if one[0].offset >= gone.get(one[1].user_id, 0)]
             self._drop_old_generations(partition, expect, next_offset, writes)
             users: dict[str, _User] = {}
             tired: set[str] = set()
@@ -342,7 +349,14 @@ class RocksFeatures(FeatureStore):
             writes.delete_range(_chunk_key(key, 0), _chunk_key(key, (1 << 32) - 1), handles["past"])
             writes.delete(key, handles["checkpoint"])
             writes.put(b"forgotten/" + key, _OFFSET.pack(offset), handles["meta"])
+            self._gone[partition] = None
             self._publish(partition, offset, writes)
+
+    def _forgotten(self, partition: int) -> dict[str, int]:
+        known = self._gone[partition]
+        if known is None:
+            known = self._gone[partition] = self.forgotten(partition)
+        return known
 
     def forgotten(self, partition: int) -> dict[str, int]:
         """See the port."""
@@ -377,6 +391,67 @@ class RocksFeatures(FeatureStore):
         copies = self._database.scan("checkpoint", _prefix(partition), _prefix(partition + 1))
         users = ((_user_id(key), _decode_features(value)) for key, value in copies)
         return int(_OFFSET.unpack(marker)[0]), users
+
+    # --- settings of the fold --------------------------------------------------------------------------
+
+    def agree(self) -> None:
+        """See the port."""
+        if self._answer(lambda: self._meta.get(_RESTARTING)) is not None:
+            raise RebuildUnfinished
+        stored = self._answer(lambda: self._meta.get(_DECLARED))
+        if stored is None:
+            if not self._database.is_reader:
+                writes = WriteBatch(raw_mode=True)
+                writes.put(_DECLARED, _encode(self._declared), self._database.handles["meta"])
+                self._database.write(writes)
+            return
+        then = self._answer(lambda: _decode_declared(stored))
+        changed = {
+            name: (then[name], now) for name, now in self._declared.items() if then.get(name, now) != now
+        }
+        if changed:
+            raise FoldChanged(changed)
+
+    def restart(self, events: EventLog) -> list[int]:
+        """See the port. Copies in checkpoints that hold more history than is kept today are shortened."""
+        meta = self._database.handles["meta"]
+        writes = WriteBatch(raw_mode=True)
+        writes.put(_RESTARTING, b"", meta)
+        self._database.write(writes, sync=True)
+        writes = WriteBatch(raw_mode=True)
+        for family in ("features", "past", "marks", "dedup"):
+            writes.delete_range(b"", _AFTER_ALL, self._database.handles[family])
+        self._database.write(writes)
+        starts = [
+            self._restart(partition, begin, events) for partition, begin in enumerate(events.begins(EVENTS))
+        ]
+        writes = WriteBatch(raw_mode=True)
+        writes.put(_DECLARED, _encode(self._declared), meta)
+        writes.delete(_RESTARTING, meta)
+        self._database.write(writes, sync=True)
+        return starts
+
+    def _restart(self, partition: int, begin: int, events: EventLog) -> int:
+        handles, prefix = self._database.handles, _prefix(partition)
+        writes = WriteBatch(raw_mode=True)
+        start, copies = self.checkpointed(partition) if begin else (0, iter(()))
+        if not begin:  # the whole log is there: nothing of then needs to stay
+            writes.delete(b"checkpoint/" + prefix, handles["meta"])
+            writes.delete_range(prefix, _prefix(partition + 1), handles["checkpoint"])
+        for user_id, features in copies:
+            features.history = features.history[-self._keep :]
+            user = _User(_key(partition, user_id), _State(features))
+            writes.put(user.key, _encode(features), handles["checkpoint"])
+            user.marks_changed = True
+            self._store(user, writes)
+        seen = [
+            (record, event)
+            for record in records(events, partition, max(begin, start - self.dedup_window), start)
+            if (event := readable(record.value)) is not None
+        ]
+        self._leave_out_repeats(partition, seen, writes)
+        self._publish(partition, start, writes)
+        return start
 
 
 def _key(partition: int, user_id: str) -> bytes:

@@ -30,6 +30,17 @@ GUESTS = 50
 IGNORED = 100
 
 
+# The settings of features that change what is folded; see `FeatureView.declared`.
+FOLDED = (
+    "history",
+    "session_gap_s",
+    "expire_days",
+    "affinity_half_life_days",
+    "fatigue_half_life_days",
+    "fatigue_impressions",
+)
+
+
 class Aggregate(ABC):
     """One kind of folding. `fields` of Features are its own: nothing else writes them."""
 
@@ -334,8 +345,12 @@ class Fatigue(Aggregate):
 class FeatureView:
     """The aggregates of a user and their lifetime. Order matters: a session is known before its history."""
 
-    def __init__(self, aggregates: list[Aggregate], *, expire_days: float) -> None:
+    def __init__(
+        self, aggregates: list[Aggregate], *, expire_days: float, declared: Mapping[str, float]
+    ) -> None:
+        """declared: setting → value, of every setting that what is folded depends on."""
         self.aggregates = aggregates
+        self.declared = declared
         self.guests = next(a for a in aggregates if isinstance(a, Guests))
         self.fatigue = next(a for a in aggregates if isinstance(a, Fatigue))
         self.expire_ms = int(expire_days * DAY_MS)
@@ -367,6 +382,10 @@ def user_view(settings: Settings) -> FeatureView:
             Fatigue(chosen.fatigue_half_life_days, chosen.fatigue_impressions),
         ],
         expire_days=chosen.expire_days,
+        declared={
+            **{f"features.{name}": float(getattr(chosen, name)) for name in FOLDED},
+            **{f"weights.{name}": float(weight) for name, weight in weights.items()},
+        },
     )
 
 

@@ -70,6 +70,8 @@ KINDS: Mapping[str, Kind] = {
     "OffsetGone": INTERNAL,
     "FeatureStoreError": INTERNAL,
     "OffsetMoved": INTERNAL,
+    "FoldChanged": INTERNAL,
+    "RebuildUnfinished": INTERNAL,
     "CatalogError": INTERNAL,
     "SettingsError": INTERNAL,
     "OutputRefused": INTERNAL,
