@@ -40,6 +40,12 @@ def test_each_users_events_stand_together_in_the_order_of_arrival(shop: Shop) ->
     assert [ts for _, ts in of_user(history, "u1")] == [999, 995, 991, 987, 983]
 
 
+def test_ids_that_only_interactions_know_are_named_once(shop: Shop) -> None:
+    for kind, item in (("view", "z"), ("impression", "y"), ("click", ITEMS[0]), ("cart", "z"), ("view", "x")):
+        shop.did("u1", kind, item)
+    assert read(shop).unknown_ids == ("z", "x")
+
+
 def test_items_are_positions_and_unknown_ones_keep_their_row(shop: Shop) -> None:
     for item in ("c", "gone", "a"):
         shop.did("u", "view", item)

@@ -3,12 +3,17 @@
 import asyncio
 import os
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from shortlist.cli.options import home_option, load_settings
 from shortlist.home import Home
 from shortlist.settings import Settings
+
+if TYPE_CHECKING:
+    from shortlist.catalog.table import ItemTable
 
 MORE_NAMES = {"ndcg.ranker": "ranker over all sources", "ndcg.blend": "blend of all sources"}
 
@@ -36,7 +41,6 @@ def run(home: Home, settings: Settings) -> None:
     if settings.training.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(settings.training.threads))
     from shortlist import app
-    from shortlist.catalog.table import ItemTable
     from shortlist.ops import logs
     from shortlist.progress import bars
     from shortlist.training.pipeline import train
@@ -44,7 +48,7 @@ def run(home: Home, settings: Settings) -> None:
     logs.set_up("warning")
     started = time.monotonic()
     with app.followed(settings, home) as loop, bars() as report:
-        table: ItemTable = asyncio.run(app.item_table(settings, home))
+        table = asyncio.run(app.item_table(settings, home))
         trained = train(
             loop.log,
             table,
@@ -54,6 +58,7 @@ def run(home: Home, settings: Settings) -> None:
             report,
             lambda: time.time_ns() // 1_000_000,
             forgotten=loop.features.forgotten,
+            add_missing=lambda item_ids: asyncio.run(_with_missing(home, settings, item_ids)),
         )
     version = trained.version
     click.secho(f"version {version.version} serves now", bold=True)
@@ -61,13 +66,28 @@ def run(home: Home, settings: Settings) -> None:
         f"learned from {trained.interactions:,} interactions of {trained.users:,} users "
         f"with {trained.items:,} items in {time.monotonic() - started:.0f} s"
     )
+    if trained.added:
+        click.echo(
+            f"new in the catalog: {trained.added:,} items that only events speak of, known by their id alone "
+            "(`shortlist import --items FILE` tells more of them)"
+        )
     if trained.unknown:
         click.echo(
             f"left out: {trained.unknown:,} of {trained.events:,} events, "
-            "whose items are not in the catalog (bring them in with `shortlist import --items`)"
+            "whose items were deleted from the catalog"
         )
     for line in (*figures(version.metrics), *choices(version.params)):
         click.echo(line)
+
+
+async def _with_missing(home: Home, settings: Settings, item_ids: Sequence[str]) -> "ItemTable | None":
+    """The catalog with bare items for ids that it never had; None if it had them all. A running server sees
+    the change by itself."""
+    from shortlist import app
+
+    async with app.catalog(settings, home) as items:
+        added = await items.add_missing(item_ids)
+    return await app.item_table(settings, home) if added else None
 
 
 def figures(metrics: dict[str, float]) -> list[str]:

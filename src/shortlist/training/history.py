@@ -10,7 +10,7 @@ import structlog
 from numpy.typing import NDArray
 
 from shortlist.arrays import BoolArray, IntArray
-from shortlist.events.event import Event, EventType, told_again
+from shortlist.events.event import INTERACTIONS, Event, EventType, told_again
 from shortlist.events.log import EVENTS, EventLog, RecordCorrupt, Stored
 from shortlist.features.dedup import Window, identity, unrepeated
 from shortlist.features.store import Features
@@ -42,6 +42,7 @@ class History:
     session_ids: (n,) codes of the session ids that clients gave, 0 where none; only equality means something.
     quantities: (n,) NaN where not given.
     duplicates, unreadable: how many records were left out, and why.
+    unknown_ids: items that people interacted with and the item table does not have, by first sight.
     """
 
     users: IntArray
@@ -54,6 +55,7 @@ class History:
     user_ids: list[str]
     duplicates: int = 0
     unreadable: int = 0
+    unknown_ids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.users)
@@ -141,6 +143,7 @@ class _Columns:
         self._sessions: dict[str | None, int] = {None: 0, "": 0}
         self._parts: list[tuple[NDArray[np.generic], ...]] = []
         self._duplicates = self._unreadable = 0
+        self._unknown: dict[str, None] = {}
         self._rule, self._features = Guests(), dict[str, Features]()  # of users who were guests
         self._gone: list[tuple[str, int]] = []  # guests' events of users who asked to be forgotten
 
@@ -201,9 +204,12 @@ class _Columns:
         source, offset = user.copy(), np.array(found.offsets, np.int64)
         for row, (guest, at) in found.guests.items():
             source[row], offset[row] = users.setdefault(guest, len(users)), at
+        items = np.array([position.get(row.item_id, -1) for row in rows], np.int32)
+        without = (rows[at] for at in np.flatnonzero(items < 0).tolist())
+        self._unknown.update((row.item_id, None) for row in without if row.type in INTERACTIONS)
         columns: tuple[NDArray[np.generic], ...] = (
             user,
-            np.array([position.get(row.item_id, -1) for row in rows], np.int32),
+            items,
             np.array([CODES[row.type] for row in rows], np.uint8),
             np.array([row.ts for row in rows], np.int64),
             np.array(found.appended, np.int64),
@@ -235,6 +241,7 @@ class _Columns:
             user_ids=list(self._users),
             duplicates=self._duplicates,
             unreadable=self._unreadable,
+            unknown_ids=tuple(self._unknown),
         )
 
     def _once(

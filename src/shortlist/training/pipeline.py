@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from shortlist.settings import Settings
 from shortlist.training.clean import interactions_of
 from shortlist.training.fit import FitEncoder, Fitted, fit, fit_tfidf
 from shortlist.training.history import Forgotten, History, nobody, read_history
+from shortlist.training.sessions import IS_INTERACTION
 
 STAGING = "staging"  # below the folder of models: what is written and not registered yet
 LEAST_ITEMS = 2
@@ -49,17 +50,27 @@ class TrainingRuns(TrainingError):
 class Trained(Struct, frozen=True):
     """What one run of the pipeline did.
 
-    events: in the log. unknown: those of them with items that are not in the catalog. data_end_ms: event time
+    events: in the log. unknown: interactions among them with items that are not in the catalog.
+    added: items that came into the catalog as bare ids, since events speak of them. data_end_ms: event time
     of the newest interaction.
     """
 
     version: ModelVersion
     events: int
     unknown: int
+    added: int
     interactions: int
     users: int
     items: int
     data_end_ms: int
+
+
+AddMissing = Callable[[Sequence[str]], ItemTable | None]
+"""Puts bare items for ids that the catalog never had into it; the new table, None where it is as it was."""
+
+
+def as_it_is(item_ids: Sequence[str]) -> None:
+    """Add nothing."""
 
 
 def train(
@@ -72,17 +83,23 @@ def train(
     now_ms: Callable[[], int],
     *,
     forgotten: Forgotten = nobody,
+    add_missing: AddMissing = as_it_is,
     fit_encoder: FitEncoder = fit_tfidf,
 ) -> Trained:
     """Train on everything in the log and put the new version to work.
 
-    items: the catalog; a model's positions are this table's. models: the home's folder of models.
+    items: the catalog; a model's positions are this table's, or that of `add_missing`, which is asked for the
+    ids that only events know. models: the home's folder of models.
     open_registry: called only once there is something to register (opening it takes seconds).
     Raises TooLittleHistory, TrainingRuns; after a crash at any point the old version serves, and the next
     run clears what this one left.
     """
     with training_alone(models):
         history = read_history(events, items.ids, settings.log.dedup_window, report, forgotten=forgotten)
+        known = len(items)
+        if history.unknown_ids and (more := add_missing(history.unknown_ids)) is not None:
+            items = more
+            history = read_history(events, items.ids, settings.log.dedup_window, report, forgotten=forgotten)
         data = interactions_of(history, items.ids, settings)
         refuse_too_little(history, data, settings)
         # One thread for BLAS: the ranker's features are thousands of small products, and threads that wait
@@ -102,7 +119,8 @@ def train(
     return Trained(
         version=version,
         events=len(history),
-        unknown=int((history.items < 0).sum()),
+        unknown=int((IS_INTERACTION[history.types] & (history.items < 0)).sum()),
+        added=len(items) - known,
         interactions=len(data.users),
         users=len(data.user_ids),
         items=len(items),
@@ -118,8 +136,8 @@ def refuse_too_little(history: History, data: Interactions, settings: Settings) 
         )
     if not len(data.users):
         raise TooLittleHistory(
-            f"none of {len(history)} events can be learned from: their items are not in the catalog, their "
-            "types have no weight (settings weights.*), or their users look like bots "
+            f"none of {len(history)} events can be learned from: their items were deleted from the catalog, "
+            "their types have no weight (settings weights.*), or their users look like bots "
             f"(training.bot_events_per_min is {settings.training.bot_events_per_min})"
         )
     if len(set(data.items.tolist())) < LEAST_ITEMS:
