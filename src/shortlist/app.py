@@ -59,6 +59,7 @@ class Loop:
 @asynccontextmanager
 async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     """Everything of one shop, ready to be listened for; closed in reverse order, also on failure."""
+    from shortlist.catalog.embeddings import EmbeddingsForThreads
     from shortlist.catalog.outbox import Publisher
     from shortlist.coldstart.exploration import Exploration
     from shortlist.coldstart.keeper import LedgerKeeper
@@ -73,6 +74,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     from shortlist.gateway.shop import Shop
     from shortlist.models.live import Live
     from shortlist.serving.cache_memory import MemorySlateCache
+    from shortlist.serving.newcomers import Newcomers
     from shortlist.serving.serving import Serving, clock_ms
 
     keys = open_keys(home, settings)
@@ -86,6 +88,8 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         ledger = LedgerKeeper(loop.log, loop.features, settings, file=home.exploration)
         exploration = Exploration(settings.exploration, ledger)
         ledger.on_decided(exploration.renew)
+        encoded = EmbeddingsForThreads(stores.embeddings, asyncio.get_running_loop())
+        newcomers = Newcomers(encoded, home.indexes, threads=settings.training.threads)
         serving = Serving(
             settings=settings,
             features=loop.features,
@@ -93,6 +97,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             log=loop.log,
             table=table,
             trends=trends,
+            newcomers=newcomers,
             exploration=exploration,
         )
         stack.callback(serving.close)

@@ -102,7 +102,7 @@ def test_a_search_beside_changes_sees_all_of_a_change_or_nothing() -> None:
     def look() -> None:
         nonlocal rounds
         while not ended.is_set():
-            found, values = live.search(sum(places), 50)  # type: ignore[arg-type]
+            found, values = live.search(sum(places), 50)
             there = set(found[values > 5_000].tolist())
             if there not in (set(), set(group.tolist())):
                 torn.append(there)

@@ -72,9 +72,9 @@ class Content(VectorSource):
         """(n,) code of the primary category."""
         return self._category if self._table is None else self._table.category
 
-    def live(self, table: ItemTable) -> Self:
+    def live(self, table: ItemTable, base: VectorIndex | None = None) -> Self:
         """See `VectorSource`; categories are the table's own."""
-        twin = super().live(table)
+        twin = super().live(table, base)
         twin._table = table
         return twin
 

@@ -35,11 +35,13 @@ class VectorSource(TrainedSource):
         texts: (n, d) what the model's encoder says of them; zeros where it says nothing."""
         return None
 
-    def live(self, table: ItemTable) -> Self:
-        """A twin that takes new items into its index; the rest is shared. table: what serves."""
+    def live(self, table: ItemTable, base: VectorIndex | None = None) -> Self:
+        """A twin that takes new items into its index; the rest is shared.
+
+        table: what serves. base: the index with what came since, where it was built before."""
         assert isinstance(self.index, VectorIndex)
         twin = copy(self)
-        twin.index = LiveIndex(self.index)
+        twin.index = LiveIndex(base or self.index)
         return twin
 
     def candidates(self, query: Query, limit: int) -> Candidates:

@@ -73,6 +73,8 @@ KINDS: Mapping[str, Kind] = {
     "FoldChanged": INTERNAL,
     "RebuildUnfinished": INTERNAL,
     "CatalogError": INTERNAL,
+    "IndexCorrupt": INTERNAL,
+    "EncoderError": INTERNAL,
     "SettingsError": INTERNAL,
     "OutputRefused": INTERNAL,
     "PortTaken": INTERNAL,

@@ -122,6 +122,7 @@ COLD_START = _budget("cold_start", "Slate of a user without history.")
 FALLBACK = _budget("fallback", "Slate answered by a fallback tier.")
 EVENT_ACCEPTED = _budget("event_accepted", "Event accepted: request of /events until it was durable.")
 EVENT_VISIBLE = _budget("event_visible", "Event to feature visible: append until folded.")
+NEW_ITEM = _budget("new_item", "Item changed to item searchable: encoded and in the indexes.")
 REACTION = _budget("reaction", "Click to changed slate: append until the user's pool was recomputed.")
 
 SOURCE = Histogram(

@@ -15,43 +15,42 @@ from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
 from shortlist.retrieval.index import Index, VectorIndex
 from shortlist.retrieval.top import within
 
+LEAST = 64  # rows that the flat part has room for at first
+
 
 @dataclass(frozen=True, slots=True)
 class _State:
     """All that a search reads, replaced as a whole.
 
-    positions, vectors, serials: (m,), (m, d), (m,) what is beside the base, a row of zeros being a tombstone,
-    and the number of the change that put it there. where: (any size,) row of a position, -1: not beside.
-    replaced: (len(base),) what the base must no longer say; None: nothing.
+    positions, vectors, serials: (m,), (m, d), (m,) what lies beside the base, a row of zeros being a
+    tombstone, and the number of the change that put it there: views of longer arrays, whose free rows the
+    next change fills. alive: (m,) not yet replaced by a later row. where: (size,) row of a position, -1:
+    none. replaced: (len(base),) what the base must no longer say; None: nothing.
     """
 
     base: VectorIndex
     positions: IntArray
     vectors: FloatArray
     serials: NDArray[np.int64]
+    alive: BoolArray
     where: IntArray
     replaced: BoolArray | None
-    size: int
+
+    @property
+    def size(self) -> int:
+        """One past the last position."""
+        return len(self.where)
 
 
 class LiveIndex(Index):
     """An immutable base, a flat part of what is new, tombstones; searched as one.
 
     Any number of threads may search while one after the other changes: each search sees all of a change or
-    nothing of it. A change copies the flat part (0.1 ms at 1,000 × 128); `rebuilt` and `rebase` empty it.
+    nothing of it. The flat part is looked at in full; `rebuilt` and `rebase` empty it.
     """
 
     def __init__(self, base: VectorIndex) -> None:
-        nothing = np.empty(0, np.int32)
-        self._state = _State(
-            base,
-            nothing,
-            np.empty((0, base.dim), np.float32),
-            np.empty(0, np.int64),
-            nothing,
-            None,
-            len(base),
-        )
+        self._start(base, np.empty(0, np.int32), np.empty((0, base.dim), np.float32), np.empty(0, np.int64))
         self._serial = 0
         self._changing = Lock()
 
@@ -63,12 +62,7 @@ class LiveIndex(Index):
     @property
     def beside(self) -> int:
         """How many items lie beside the base: what every search looks at in full."""
-        return len(self._state.positions)
-
-    @property
-    def serial(self) -> int:
-        """The number of the last change."""
-        return self._serial
+        return int(self._state.alive.sum())
 
     @property
     def dim(self) -> int:
@@ -92,15 +86,27 @@ class LiveIndex(Index):
         if vectors.shape != (len(positions), self.dim):
             raise ValueError(f"{len(positions)} positions of {self.dim} numbers, got {vectors.shape}")
         with self._changing:
-            state = self._state
+            state, k = self._state, len(positions)
             self._serial += 1
-            kept = ~np.isin(state.positions, positions)
-            self._state = _placed(
-                state.base,
-                np.concatenate([state.positions[kept], positions]).astype(np.int32),
-                np.concatenate([state.vectors[kept], vectors]),
-                np.concatenate([state.serials[kept], np.full(len(positions), self._serial, np.int64)]),
-            )
+            m = len(state.positions)
+            if m + k > len(self._vectors):
+                lives = state.alive
+                self._start(
+                    state.base, state.positions[lives], state.vectors[lives], state.serials[lives], room=k
+                )
+                state = self._state
+                m = len(state.positions)
+            # Rows beyond m belong to no search yet.
+            self._positions[m : m + k], self._vectors[m : m + k] = positions, vectors
+            self._serials[m : m + k] = self._serial
+            alive = np.concatenate([state.alive, np.ones(k, np.bool_)])
+            size = max(state.size, int(positions.max(initial=-1)) + 1)
+            where = np.full(size, -1, np.int32)
+            where[: state.size] = state.where
+            before = where[positions]
+            alive[before[before >= 0]] = False
+            where[positions] = np.arange(m, m + k, dtype=np.int32)
+            self._show(state.base, m + k, alive, where)
 
     def remove(self, positions: IntArray) -> None:
         """Take items out; those that it does not hold are no matter."""
@@ -119,8 +125,8 @@ class LiveIndex(Index):
         """Search in `base` from now on, which holds all changes up to `serial`: they leave the flat part."""
         with self._changing:
             state = self._state
-            later = state.serials > serial
-            self._state = _placed(base, state.positions[later], state.vectors[later], state.serials[later])
+            later = state.alive & (state.serials > serial)
+            self._start(base, state.positions[later], state.vectors[later], state.serials[later])
 
     def arrays(self) -> Arrays:
         """The base's artifact."""
@@ -144,7 +150,7 @@ class LiveIndex(Index):
             spare += min(limit, len(state.positions))
         positions, values = state.base.search(vector, limit, allowed=mask, spare=spare)
         beside = state.vectors @ vector
-        good = beside > 0
+        good = state.alive & (beside > 0)
         if allowed is not None:
             good &= within(state.positions, allowed)
         positions = np.concatenate([positions, state.positions[good]])
@@ -163,15 +169,37 @@ class LiveIndex(Index):
             return state.base.products(vector, positions)
         return _rows(state, positions) @ vector
 
+    def _start(
+        self,
+        base: VectorIndex,
+        positions: IntArray,
+        vectors: FloatArray,
+        serials: NDArray[np.int64],
+        *,
+        room: int = 0,
+    ) -> None:
+        """New arrays with these rows and room for more."""
+        m = len(positions)
+        most = max(LEAST, 2 * (m + room))
+        self._positions = np.empty(most, np.int32)
+        self._vectors = np.empty((most, base.dim), np.float32)
+        self._serials = np.empty(most, np.int64)
+        self._positions[:m], self._vectors[:m], self._serials[:m] = positions, vectors, serials
+        where = np.full(max(len(base), int(positions.max(initial=-1)) + 1), -1, np.int32)
+        where[positions] = np.arange(m, dtype=np.int32)
+        self._show(base, m, np.ones(m, np.bool_), where)
 
-def _placed(
-    base: VectorIndex, positions: IntArray, vectors: FloatArray, serials: NDArray[np.int64]
-) -> _State:
-    size = max(len(base), int(positions.max(initial=-1)) + 1)
-    where = np.full(size, -1, np.int32)
-    where[positions] = np.arange(len(positions), dtype=np.int32)
-    replaced = where[: len(base)] >= 0
-    return _State(base, positions, vectors, serials, where, replaced if replaced.any() else None, size)
+    def _show(self, base: VectorIndex, m: int, alive: BoolArray, where: IntArray) -> None:
+        replaced = where[: len(base)] >= 0
+        self._state = _State(
+            base,
+            self._positions[:m],
+            self._vectors[:m],
+            self._serials[:m],
+            alive,
+            where,
+            replaced if replaced.any() else None,
+        )
 
 
 def _rows(state: _State, positions: IntArray) -> FloatArray:

@@ -32,6 +32,7 @@ from shortlist.serving.flight import Flight, Landed
 from shortlist.serving.gather import Gatherer
 from shortlist.serving.hot import Page
 from shortlist.serving.known import Known, Track
+from shortlist.serving.newcomers import Grown, Newcomers
 from shortlist.serving.pool import MISS, OLD, judged
 from shortlist.serving.recommend import Recommender, history_query, warm
 from shortlist.serving.served import Served
@@ -77,12 +78,15 @@ class Serving:
         table: ItemTable,
         trends: Trends | None = None,
         model: Model | None = None,
+        newcomers: Newcomers | None = None,
         exploration: Exploration | None = None,
         now_ms: Callable[[], int] = clock_ms,
     ) -> None:
         """table: the live items; from here on changed by `apply` and `swap` alone."""
         self.settings, self.cache, self.trends, self._now_ms = settings, cache, trends, now_ms
-        self._snapshot = self._snapshot_of(model, table)
+        self._newcomers = newcomers or Newcomers()
+        self._snapshot = self._snapshot_of(model, table, Grown())
+        self._newcomers.follow(self._snapshot, Grown())
         self._exploration = exploration
         self._explore()
         self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
@@ -268,13 +272,15 @@ class Serving:
         """Serve with another model from now on; requests under way end with the old one. On any thread.
 
         Raises ValueError, changing nothing, when the ranker does not fit the model's sources."""
+        grown = self._newcomers.grown(model) if model is not None else Grown()
         with self._changing:
             old = self._snapshot.table
-            order = model.item_ids if model is not None else ()
+            order = [*model.item_ids, *grown.ids] if model is not None else []
             table = ItemTable((item for item in old.items if item is not None), old.version, order=order)
-            fresh = self._snapshot_of(model, table)
+            fresh = self._snapshot_of(model, table, grown)
             warm(fresh)
             self._snapshot = fresh
+            self._newcomers.follow(fresh, grown)
             self._explore()
         telemetry.MODEL_SWAPS.inc()
         if self._loop is not None:
@@ -284,6 +290,7 @@ class Serving:
         """Show later changes of the catalog in every slate from now on. On any thread."""
         with self._changing:
             self._snapshot.table.apply(changes)
+            self._newcomers.changed(self._snapshot, changes)
             self._explore()
 
     async def forget(self, user_id: str) -> None:
@@ -300,11 +307,12 @@ class Serving:
         self._miss.close()
         self._quick.close()
         self._gather.close()
+        self._newcomers.close()
 
     # --- inside --------------------------------------------------------------------------------------
 
-    def _snapshot_of(self, model: Model | None, table: ItemTable) -> Snapshot:
-        return snapshot(model, table, self.trends, self.settings.candidates)
+    def _snapshot_of(self, model: Model | None, table: ItemTable, grown: Grown) -> Snapshot:
+        return snapshot(model, table, self.trends, self.settings.candidates, grown.bases)
 
     def _explore(self) -> None:
         """Look which items are new."""

@@ -1,7 +1,7 @@
 """Everything a slate is computed from that changes as a whole: one model, its table of items, its chain."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -10,10 +10,13 @@ import numpy as np
 from shortlist.arrays import IntArray
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import CandidateSource
+from shortlist.candidates.trained import TrainedSource
 from shortlist.candidates.trending import Trending, Trends
+from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.table import ItemTable
 from shortlist.models.model import Model
 from shortlist.ranking.chain import Chain
+from shortlist.retrieval.index import VectorIndex
 from shortlist.settings import CandidateSettings
 
 FALLBACK = 300  # items of a popular list: a slate of the largest size, with two in three filtered away
@@ -26,7 +29,8 @@ NOTHING: IntArray = np.empty(0, np.int32)
 class Snapshot:
     """One model with what it needs. Replaced as a whole, so that a request sees one of them throughout.
 
-    model, chain: None before the first training. popular_lists: filled as asked, by category code.
+    model, chain: None before the first training; the model's vector sources take new items in. popular_lists:
+    filled as asked, by category code.
     """
 
     table: ItemTable
@@ -65,11 +69,23 @@ class Snapshot:
 
 
 def snapshot(
-    model: Model | None, table: ItemTable, trends: Trends | None, settings: CandidateSettings
+    model: Model | None,
+    table: ItemTable,
+    trends: Trends | None,
+    settings: CandidateSettings,
+    bases: Mapping[str, VectorIndex] | None = None,
 ) -> Snapshot:
-    """Put a snapshot together. Raises ValueError when the ranker does not fit the model's sources."""
+    """Put a snapshot together. Raises ValueError when the ranker does not fit the model's sources.
+
+    bases: by source, its index with items that came after training, where it was built before.
+    """
     chain = None
     if model is not None:
+        live: dict[str, TrainedSource] = {
+            name: source.live(table, (bases or {}).get(name)) if isinstance(source, VectorSource) else source
+            for name, source in model.sources.items()
+        }
+        model = replace(model, sources=live)
         sources: list[CandidateSource] = list(model.sources.values())
         if trends is not None and settings.trending > 0:
             sources.append(Trending(trends, table))
