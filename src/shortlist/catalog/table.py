@@ -1,6 +1,6 @@
 """The catalog as serving reads it: items by position, as arrays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
@@ -78,6 +78,7 @@ class ItemTable:
             if not fragment:
                 self.fragments[position] = fragment_of(Item(item_id=self.ids[position]))
         self.columns = self._columns_of(self.items, version)
+        self.before_shown: Callable[[Columns], object] = _nothing  # told of columns before readers see them
 
     @property
     def servable(self) -> BoolArray:
@@ -158,7 +159,7 @@ class ItemTable:
             grown[positions] = new
             return grown
 
-        self.columns = Columns(
+        columns = Columns(
             servable=column(now.servable, shown.servable),
             category=column(now.category, shown.category),
             brand=column(now.brand, shown.brand),
@@ -167,6 +168,8 @@ class ItemTable:
             added_ms=column(now.added_ms, shown.added_ms),
             version=version,
         )
+        self.before_shown(columns)
+        self.columns = columns
 
     def _place(self, item_id: str) -> int:
         position = self._position.get(item_id)
@@ -225,6 +228,10 @@ def fragment_of(item: Item) -> bytes:
         item.brand,
     )
     return _encode(card)[1:-1]
+
+
+def _nothing(columns: Columns) -> None:
+    """Nobody follows."""
 
 
 def _code(codes: dict[str, int], names: list[str], name: str | None) -> int:
