@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.catalog.item import Item
-from shortlist.catalog.rule import Rule
+from shortlist.catalog.rule import Rule, RuleInvalid
 from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
-from shortlist.ranking.rules import ALWAYS_MS, Applied, Rulebook, RuleInvalid, compiled
+from shortlist.ranking.rules import ALWAYS_MS, Applied, Rulebook, compiled
 
 NOW = datetime(2026, 1, 5, 10, 30, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)

@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 # What `migrations/` ends in. Written here so that opening a database at this revision needs no Alembic
 # (its import costs 0.2 s); a test holds the two equal.
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData()
 
@@ -79,4 +79,30 @@ embeddings = Table(
     Column("encoder", Text, nullable=False),  # its name, which tells one fitted encoder from another
     Column("digest", LargeBinary, nullable=False),  # of the words that were encoded
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+)
+
+# The operator's rules (catalog/rule.py), each as JSON.
+rules = Table(
+    "rules",
+    metadata,
+    Column("rule_id", ItemId, primary_key=True),
+    Column("rule", JSON, nullable=False),
+)
+
+# What the shop knows of its users beside what they did.
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", ItemId, primary_key=True),
+    Column("version", Number, nullable=False),  # the number of the change that made this row what it is
+    Column("attributes", JSON, nullable=False),
+    Index("users_version", "version", unique=True),
+)
+
+# The numbers of the last changes of rules and of users, a row each, moved as the catalog's own counter is.
+versions = Table(
+    "versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Number, nullable=False),
 )

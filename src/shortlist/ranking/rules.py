@@ -12,22 +12,16 @@ import msgspec
 import numpy as np
 
 from shortlist.arrays import BoolArray, FloatArray
-from shortlist.catalog.rule import Rule
+from shortlist.catalog.rule import Rule, RuleInvalid
 from shortlist.catalog.table import Columns, ItemTable
-from shortlist.errors import ShortlistError
 from shortlist.ranking.conditions import Condition, ConditionInvalid, holds, names_in, parse
 from shortlist.ranking.facts import HOUR_MS, Facts, Stamp, stamp_of
 
-MAX_RULES = 500
 # Sets of rules that apply together and are kept combined: 5 bytes an item each, 16 MB at 100k items.
 COMBINED = 32
 ALWAYS_MS = 1 << 62
 LEAST, MOST = 1e-3, 1e3  # what all boosts and buries of an item may come to
 FACTORS = {"boost": 2.0, "bury": 0.5}  # where the rule names none
-
-
-class RuleInvalid(ShortlistError):
-    """A rule cannot be: the message names its field and what it may be; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,71 @@
+"""The port of what the shop knows of its users beside what they did: their plan, their country …"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from shortlist.catalog.store import CatalogError
+
+MAX_KEYS = 100
+MAX_BYTES = 16_384
+MAX_DEPTH = 5
+
+Attributes = Mapping[str, Any]
+NOTHING: Attributes = {}
+
+
+class AttributesInvalid(CatalogError):
+    """A user's attributes are too many, too large or too deep; nothing was changed."""
+
+
+class UserStore(ABC):
+    """Attributes by user. Every write gets the next number of one counter, in the same transaction."""
+
+    @abstractmethod
+    async def put(self, user_id: str, attributes: Attributes) -> int:
+        """Replace a user's attributes; the number of the change. Raises AttributesInvalid."""
+
+    @abstractmethod
+    async def read(self, user_ids: Sequence[str]) -> list[Attributes]:
+        """The attributes in the order asked; empty where there are none."""
+
+    @abstractmethod
+    def all(self) -> AsyncIterator[tuple[str, Attributes]]:
+        """Everybody who has attributes, by id."""
+
+    @abstractmethod
+    async def delete(self, user_id: str) -> None:
+        """Forget a user; nothing of them stays, not even that they were there."""
+
+    @abstractmethod
+    async def version(self) -> int:
+        """The number of the last change; 0 as long as nobody ever had attributes."""
+
+    @abstractmethod
+    async def changed(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """(number, user) of the latest change of users after number `after`, oldest first. Who was forgotten
+        is not told."""
+
+
+def checked(attributes: Attributes) -> Attributes:
+    """The attributes, if they may be kept. Raises AttributesInvalid."""
+    if len(attributes) > MAX_KEYS:
+        raise AttributesInvalid(f"attributes: {len(attributes)} keys; a user has at most {MAX_KEYS}")
+    for key in attributes:
+        if not 0 < len(key) <= 100 or not key.isprintable():
+            raise AttributesInvalid(f"attributes: the key {key[:50]!r} must be 1 to 100 printable characters")
+    if _depth(attributes) > MAX_DEPTH:
+        raise AttributesInvalid(f"attributes: nested deeper than {MAX_DEPTH}")
+    size = len(msgspec.json.encode(attributes))
+    if size > MAX_BYTES:
+        raise AttributesInvalid(f"attributes: {size} bytes of JSON; a user has at most {MAX_BYTES}")
+    return attributes
+
+
+def _depth(value: Any, at: int = 0) -> int:
+    if at > MAX_DEPTH or not isinstance(value, dict | list):
+        return at
+    inner = value.values() if isinstance(value, dict) else value
+    return max((_depth(each, at + 1) for each in inner), default=at + 1)
