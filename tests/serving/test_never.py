@@ -1,13 +1,16 @@
-"""What must never break (3): no slate of any tier holds what was bought, disliked or taken from the shop."""
+"""What must never break (3): no slate of any tier holds what was bought, disliked or taken from the shop, or
+what an operator's rule takes out."""
 
 import asyncio
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.serving.conftest import Noted, Shop, catalog, fitted, ids
+from tests.serving.conftest import NOW, Noted, Shop, catalog, fitted, ids
 
+from shortlist.catalog.rule import Rule
 from shortlist.coldstart.exploration import Exploration
 from shortlist.models.model import Model
 from shortlist.serving.slate import Ask
@@ -22,6 +25,55 @@ users = st.sampled_from(USERS)
 item_ids = st.sampled_from(ITEMS[:16] + ITEMS[-4:] + NEW) | st.integers(0, 5)
 TYPES = ("purchase", "dislike", "view", "cancel", "like")
 CHANGES = ({"hidden": True}, {"hidden": False}, {"stock": 0}, {"stock": 5}, {"deleted": True}, {"price": 9.0})
+
+
+def fits(where: str, item_id: str, item: dict[str, Any]) -> bool:
+    """Whether a request's filter lets an item pass, worked out by hand. Prices are 10 and the id's number."""
+    number = int(item_id[1:])
+    if where == CHEAP:
+        bare = 99.0 if item.get("bare") else 10.0 + number
+        return bool(item.get("price", bare) < 15 or item.get("stock") == 5)
+    return not item.get("bare") and number % 6 in (1, 2) and item_id[0] != "t"
+
+
+CHEAP = "price < 15 or stock = 5"
+BRANDS = 'brand in ("brand 1", "brand 2") and not category = Toys'
+HOUR = timedelta(hours=1)
+START = datetime.fromtimestamp(NOW / 1000, UTC)
+
+
+def hidden_by(
+    number: int, item_id: str, *, is_bare: bool, is_late: bool, plan: str | None, context: str
+) -> bool:
+    """Whether the rule of this number takes an item out, worked out by hand. is_late: an hour has gone by."""
+    kind = "" if is_bare else item_id[0]  # what comes back after deletion has no category
+    match number:
+        case 0:
+            return kind == "k"
+        case 1:
+            return item_id in ("l1", "l2", "c0", "t0") and plan == "pro"
+        case 2:
+            return kind not in ("k", "l", "b") and context == "browsing"
+        case 3:
+            return kind == "b" and is_late
+        case 4:
+            return kind == "l" and not is_late
+        case _:
+            return False
+
+
+def rule(number: int) -> Rule:
+    rules: list[dict[str, Any]] = [
+        {"action": "hide", "where": "category = Kettles"},
+        {"action": "hide", "where": "item_id in (l1, l2, c0, t0)", "users": "plan = pro"},
+        {"action": "filter", "where": "category in (Kettles, Lamps, Books)", "contexts": ("browsing",)},
+        {"action": "hide", "where": "category = Books", "start": START + HOUR},
+        {"action": "hide", "where": "category = Lamps", "end": START + HOUR},
+        {"action": "pin", "where": "category in (Kettles, Lamps)", "position": 1},
+    ]
+    return Rule(id=f"r{number}", **rules[number])
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(
@@ -50,6 +102,9 @@ steps = st.lists(
         st.tuples(st.just("later"), st.sampled_from([1_000, 3_700_000, 90_000_000])),
         st.tuples(st.just("swap"), st.sampled_from(["1", "2", ""])),
         st.tuples(st.just("break"), st.booleans()),
+        st.tuples(st.just("rules"), st.lists(st.sampled_from(range(6)), max_size=3, unique=True)),
+        st.tuples(st.just("filter"), users, st.sampled_from([CHEAP, BRANDS])),
+        st.tuples(st.just("attributes"), users, st.sampled_from(["pro", "free"])),
         st.tuples(st.just("breathe")),
     ),
     min_size=4,
@@ -61,9 +116,12 @@ class Truth:
     """What may not be served, kept as plainly as can be."""
 
     def __init__(self) -> None:
-        self.items: dict[str, dict[str, Any]] = {item_id: {} for item_id in ITEMS + NEW}
+        self.items: dict[str, dict[str, Any]] = {item_id: {} for item_id in ITEMS}
+        self.items |= {item_id: {"bare": True} for item_id in NEW}
         self.bought: dict[tuple[str, str], int] = defaultdict(int)
         self.disliked: set[tuple[str, str]] = set()
+        self.rules: list[int] = []
+        self.plans: dict[str, str] = {}
 
     def fold(self, user: str, type_: str, item_id: str) -> None:
         pair = (user, item_id)
@@ -80,9 +138,25 @@ class Truth:
         if "deleted" in changes:
             self.items.pop(item_id, None)
         else:
-            self.items.setdefault(item_id, {}).update(changes)
+            self.items.setdefault(item_id, {"bare": True}).update(changes)
 
-    def forbidden(self, user: str) -> set[str]:
+    def forbidden(self, user: str, now_ms: int, context: str = "browsing") -> set[str]:
+        by_rules = {
+            item_id
+            for item_id, item in self.items.items()
+            for number in self.rules
+            if hidden_by(
+                number,
+                item_id,
+                is_bare="bare" in item,
+                is_late=now_ms >= NOW + 3_600_000,
+                plan=self.plans.get(user),
+                context=context,
+            )
+        }
+        return by_rules | self.gone(user)
+
+    def gone(self, user: str) -> set[str]:
         gone = {
             item_id
             for item_id in ITEMS + NEW
@@ -110,7 +184,11 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
     noted = Noted()
     shop.listeners = [noted.on_folded]
     exploration = Exploration(ExplorationSettings(share=1.0), noted)
-    with shop.serving(model=MODELS["1"], exploration=exploration) as serving:
+
+    def attributes(user: str) -> dict[str, Any]:
+        return {"plan": truth.plans[user]} if user in truth.plans else {}
+
+    with shop.serving(model=MODELS["1"], exploration=exploration, attributes=attributes) as serving:
         for item_id in NEW:
             shop.change(item_id, title=item_id)
         shown: dict[str, list[str]] = {}
@@ -119,8 +197,12 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
             last = shown.get(user) or ITEMS
             return item if isinstance(item, str) else last[item % len(last)]
 
-        def check(user: str, slate: list[str], limit: int, page: int = 1, category: str = "") -> None:
-            forbidden = truth.forbidden(user)
+        def check(
+            user: str, slate: list[str], limit: int, page: int = 1, category: str = "", where: str = ""
+        ) -> None:
+            forbidden = truth.forbidden(user, shop.now)
+            if where:
+                forbidden |= {i for i, item in truth.items.items() if not fits(where, i, item)}
             assert not forbidden & set(slate)
             assert len(set(slate)) == len(slate)
             left = [i for i in truth.items if i not in forbidden]
@@ -162,9 +244,24 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                 case "similar", user, item:
                     item_id = named(item, user)
                     found = await serving.similar(item_id, 10, user)
-                    assert not (truth.forbidden(user) | {item_id}) & {item for item, _ in found.items}
+                    forbidden = truth.forbidden(user, shop.now, "similar")
+                    assert not (forbidden | {item_id}) & {item for item, _ in found.items}
                 case "later", ms:
                     shop.now += ms
+                case "rules", numbers:
+                    truth.rules = numbers
+                    serving.rule([rule(number) for number in numbers])
+                    for user in USERS:
+                        await look(user)
+                case "filter", user, where:
+                    slate = await serving.recommend(Ask(user_id=user, filter=where, is_shop=True))
+                    check(user, ids(slate), 10, where=where)
+                    found = await serving.similar("k0", 10, user, where=where, is_shop=True)
+                    assert all(fits(where, item, truth.items[item]) for item, _ in found.items)
+                case "attributes", user, plan_name:
+                    truth.plans[user] = plan_name
+                    await serving.forget(user)
+                    await look(user)
                 case "swap", version:
                     serving.swap(MODELS[version])
                 case "break", is_broken:

@@ -18,6 +18,7 @@ from shortlist.catalog.embeddings import Embedding
 from shortlist.catalog.encoder import Encoder
 from shortlist.catalog.encoder_tfidf import TfidfEncoder
 from shortlist.catalog.item import Item
+from shortlist.catalog.rule import Rule
 from shortlist.catalog.store import CatalogUnavailable
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
@@ -134,6 +135,15 @@ def test_a_new_item_is_similar_to_what_it_is_like_and_the_other_way_round(shop: 
         assert "lamp" in near(serving, "l7")
         assert "lamp" not in near(serving, "k7")
         assert {item[0] for item in near(serving, "lamp", 5)} == {"l"}
+
+
+def test_other_rules_keep_no_new_item_from_being_found(shop: Shop) -> None:
+    model, _ = model_for_a_test()
+    with running(shop, model) as (serving, newcomers):
+        serving.rule([Rule(id="r", action="hide", where="category = Kettles")])
+        add(shop, newcomers, LAMP, KETTLE)
+        assert "lamp" in near(serving, "l7")
+        assert "kettle" not in near(serving, "l7")
 
 
 def test_a_new_item_is_proposed_to_those_who_like_its_kind(shop: Shop) -> None:

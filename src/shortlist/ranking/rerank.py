@@ -6,7 +6,7 @@ goes, then the category cap rises by one at a time. A missing attribute (code -1
 nothing: it is never capped and never filtered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -52,6 +52,32 @@ def boosted(
     return np.where(np.isin(positions, trending), raised, scores).astype(np.float32, copy=False)
 
 
+def weighted(positions: IntArray, scores: FloatArray, factors: FloatArray | None) -> FloatArray:
+    """`scores` with what the operator's boosts and buries make of them.
+
+    factors: by position in the table, 1 beyond its end; None: all 1. A factor of 1.5 raises a score by half
+    its size and 0.5 lowers it so, whatever its sign.
+    """
+    if factors is None:
+        return scores
+    inside = positions < len(factors)
+    factor = np.where(inside, factors[np.where(inside, positions, 0)], np.float32(1))
+    found: FloatArray = (scores + (factor - 1) * np.abs(scores)).astype(np.float32, copy=False)
+    return found
+
+
+def moved(positions: IntArray, factors: FloatArray | None) -> list[int]:
+    """Indexes of a list that has an order but no scores, as boosts and buries rearrange it.
+
+    The item at place k counts 1 / (k + 10), so that a boost by half lifts the 10th past the 4th.
+    """
+    if factors is None:
+        return list(range(len(positions)))
+    scores = (1 / np.arange(10, len(positions) + 10)).astype(np.float32)
+    order: list[int] = ranking(weighted(positions, scores, factors)).tolist()
+    return order
+
+
 def ranking(scores: FloatArray) -> IntArray:
     """Indexes from the best score to the worst; equal scores keep their order."""
     return np.argsort(-scores, kind="stable").astype(np.int32, copy=False)
@@ -77,13 +103,21 @@ def passes(
 
 
 def cut(
-    categories: Sequence[int], brands: Sequence[int], rules: RuleSettings, limit: int, page: int = 1
+    categories: Sequence[int],
+    brands: Sequence[int],
+    rules: RuleSettings,
+    limit: int,
+    page: int = 1,
+    pins: Mapping[int, int] | None = None,
 ) -> list[int]:
     """Indexes, in rank order, of the items on one page of a ranked list.
 
     categories, brands: codes of the items, best item first, -1 where missing. Every page keeps the caps on
-    its own; the list running out is the only reason for fewer than `limit`.
+    its own; the list running out is the only reason for fewer than `limit`. pins: place in the whole list →
+    index of the item that stands there, whatever the caps say.
     """
+    if pins:
+        return _pinned(categories, brands, rules, limit, page, pins)
     rest = list(range(len(categories)))
     if not rules.enabled or not (rules.max_per_category or rules.max_per_brand):
         return rest[(page - 1) * limit : page * limit]
@@ -95,6 +129,33 @@ def cut(
         if not rest:
             break
     return _slate(rest, categories, brands, limit, category_cap, brand_cap)
+
+
+def _pinned(
+    categories: Sequence[int],
+    brands: Sequence[int],
+    rules: RuleSettings,
+    limit: int,
+    page: int,
+    pins: Mapping[int, int],
+) -> list[int]:
+    """The same around places that are taken: every page gives its others what room the pins leave."""
+    fixed = set(pins.values())
+    rest = [index for index in range(len(categories)) if index not in fixed]
+    has_caps = rules.enabled and (rules.max_per_category or rules.max_per_brand)
+    caps = [
+        cap if has_caps and cap else len(categories) for cap in (rules.max_per_category, rules.max_per_brand)
+    ]
+    chosen: list[int] = []
+    for number in range(page):
+        start = number * limit
+        here = sorted(place for place in pins if start <= place < start + limit)
+        chosen = _slate(rest, categories, brands, limit - len(here), *caps)
+        taken = set(chosen)
+        rest = [index for index in rest if index not in taken]
+        for place in here:
+            chosen.insert(place - start, pins[place])
+    return chosen
 
 
 def _slate(

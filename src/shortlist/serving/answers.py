@@ -39,7 +39,17 @@ class Answers:
     def page(self, ask: Ask, pool: Pool, known: Known, *, is_stateless: bool = False) -> Page:
         """The page that is asked for, every filter applied again. is_stateless: of nobody in particular."""
         code, table = category_code(ask.category, known.snapshot), known.snapshot.table
-        made = cut(pool, known, self.settings.rules, ask.limit, ask.page, exclude=ask.exclude, category=code)
+        made = cut(
+            pool,
+            known,
+            self.settings.rules,
+            ask.limit,
+            ask.page,
+            exclude=ask.exclude,
+            category=code,
+            context=ask.context,
+            where=ask.filter,
+        )
         shown = Placed(made)
         if self._exploration is not None and not is_stateless:
             shown = placed(made, ask, known, self.settings.rules, self._exploration)
@@ -54,7 +64,7 @@ class Answers:
             moves=moves,
             snapshot=known.snapshot,
             catalog_version=known.catalog_version,
-            fresh_until_ms=pool.made_ms + int(seconds * 1000),
+            fresh_until_ms=min(pool.made_ms + int(seconds * 1000), known.snapshot.rulebook.until_ms()),
             body=self._body(ask.user_id, CACHE, page, 1, pool, known.snapshot),
             rest=self._rest(ask, ask.user_id, CACHE, pool, page),
             trial=page.trial,
@@ -84,6 +94,9 @@ class Answers:
             category=ask.category,
             items=page.items,
             explored=page.explored,
+            limit=ask.limit,
+            where=ask.filter,
+            pinned=page.cut.pinned,
         )
 
     def answer(

@@ -1,8 +1,9 @@
 """Slates for many people at once, outside the server: the same query, chain, rules and reasons."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
@@ -12,14 +13,20 @@ from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
 from shortlist.ranking import rerank
+from shortlist.ranking.rules import Applied
 from shortlist.serving import fallback
-from shortlist.serving.known import CATEGORIES, RECENT
-from shortlist.serving.reasons import reasons, words
+from shortlist.serving.known import CATEGORIES, RECENT, Known, allowed, applied
+from shortlist.serving.pins import pinned
+from shortlist.serving.reasons import WORDS, reasons, words
 from shortlist.serving.recommend import STEP_S
+from shortlist.serving.slate import PINNED
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import Settings
 
 GUEST_POOL = 100  # popular items that a guest's slate is cut from: as many as a cached pool has
+
+PICKED = WORDS[PINNED]
+Said = tuple[int, float, str]  # position, score, reason in words
 
 _FLOATS: FloatArray = np.empty(0, np.float32)
 
@@ -39,7 +46,8 @@ class Case:
     """One person to recommend to, or one list to order, in positions of the table (-1: not in it).
 
     items, types, ts_s, weights, sessions: (n,) the past. last_ts_s: of anything they did. bought, counts:
-    (m,) kept purchases. banned: what must not come. among: if given, exactly these are put in order.
+    (m,) kept purchases. banned: what must not come. attributes: what the shop knows of them, for rules.
+    among: if given, exactly these are put in order.
     """
 
     name: str
@@ -52,6 +60,7 @@ class Case:
     bought: IntArray = field(default_factory=lambda: NOTHING)
     counts: FloatArray = field(default_factory=lambda: _FLOATS)
     banned: IntArray = field(default_factory=lambda: NOTHING)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     among: IntArray | None = None
 
     def ordering(self, among: IntArray) -> "Case":
@@ -88,10 +97,6 @@ class Batch:
             raise ValueError("a batch needs a model")
         self._snapshot, self._chain, self._model = snapshot, snapshot.chain, snapshot.model
         self._rules, self._limit = settings.rules, limit
-        table = snapshot.table
-        self._servable: BoolArray = table.servable.copy()
-        if self._rules.enabled:
-            self._servable &= ~(table.margin < self._rules.min_margin)
 
     @property
     def item_ids(self) -> list[str]:
@@ -112,21 +117,52 @@ class Batch:
         query = self._query(case)
         if case.among is not None:
             return self._ordered(case, query, case.among)
-        allowed = self._servable.copy()
-        allowed[case.banned] = False
-        if not len(query.items):  # nothing personal can be said: what a guest gets
-            return self._written(case.name, [], self._popular(query, allowed))
-        ranked = self._chain.rank(query, allowed)
-        order = rerank.ranking(ranked.scores)
-        positions, scores = ranked.positions[order], ranked.scores[order]
+        known = self._known(case, query)
+        mask, by = allowed(known, self._rules), applied(known, self._rules)
+        positions, scores, raw = NOTHING, _FLOATS, {}
+        if len(query.items):
+            ranked = self._chain.rank(query, mask)
+            scores = rerank.weighted(ranked.positions, ranked.scores, by.factors)
+            order = rerank.ranking(scores)
+            positions, scores = ranked.positions[order], scores[order]
+            raw = {name: values[order] for name, values in ranked.raw.items()}
+        # Nothing personal can be said: what a guest gets, capped like any other slate.
+        need = self._limit - len(positions) if len(positions) else max(GUEST_POOL, self._limit)
+        pins = pinned(by.pins, positions, mask, self._snapshot)
+        rest = self._rest(known, mask, pins.positions, need, by)
+        everything = np.r_[pins.positions, [position for position, _ in rest]].astype(np.int32)
         columns = self._snapshot.table.columns
         chosen = rerank.cut(
-            columns.category[positions].tolist(), columns.brand[positions].tolist(), self._rules, self._limit
+            columns.category[everything].tolist(),
+            columns.brand[everything].tolist(),
+            self._rules,
+            self._limit,
+            pins=pins.within(len(everything)),
         )
-        raw = {name: values[order][chosen] for name, values in ranked.raw.items()}
-        personal = self._reasoned(case, query, positions[chosen], scores[chosen], raw)
-        rest = self._rest(query, allowed, positions[chosen], self._limit - len(chosen))
-        return self._written(case.name, personal, rest)
+        own = [index for index in chosen if index < len(positions) and index not in pins.rules]
+        named = {name: values[own] for name, values in raw.items()}
+        said = dict(zip(own, self._reasoned(case, query, positions[own], scores[own], named), strict=True))
+        fill = {len(pins.positions) + place: why for place, (_, why) in enumerate(rest)}
+        rows = []
+        for index in chosen:
+            why = said[index][2] if index in said else fill.get(index, PICKED)
+            score = float(scores[index]) if index < len(scores) else 0.0
+            rows.append((int(everything[index]), score, why))
+        return self._written(case.name, rows)
+
+    def _known(self, case: Case, query: Query) -> Known:
+        snapshot = self._snapshot
+        return Known(
+            snapshot=snapshot,
+            catalog_version=snapshot.table.version,
+            user_version=0,
+            taste_version=0,
+            interaction_count=len(query.items),
+            appended_ms=0,
+            banned=case.banned,
+            categories=tuple(self._categories(query)),
+            attributes=case.attributes,
+        )
 
     def _query(self, case: Case) -> Query:
         return query_from(
@@ -146,11 +182,11 @@ class Batch:
         order = rerank.ranking(chances)[: self._limit]
         positions, scores = positions[order], chances[order]
         raw = {source.name: source.score(query, positions) for source in self._chain.sources}
-        return self._written(case.name, self._reasoned(case, query, positions, scores, raw), [])
+        return self._written(case.name, self._reasoned(case, query, positions, scores, raw))
 
     def _reasoned(
         self, case: Case, query: Query, positions: IntArray, scores: FloatArray, raw: dict[str, FloatArray]
-    ) -> list[tuple[int, float, str]]:
+    ) -> list[Said]:
         if not len(positions):
             return []
         table = self._snapshot.table
@@ -169,35 +205,27 @@ class Batch:
             for position, score, (code, of, _) in zip(positions.tolist(), scores.tolist(), why, strict=True)
         ]
 
-    def _popular(self, query: Query, allowed: BoolArray) -> list[tuple[int, float, str]]:
-        """A guest's slate, capped like any other."""
-        found = self._rest(query, allowed, NOTHING, max(GUEST_POOL, self._limit))
-        columns = self._snapshot.table.columns
-        at = [position for position, _, _ in found]
-        chosen = rerank.cut(
-            columns.category[at].tolist(), columns.brand[at].tolist(), self._rules, self._limit
-        )
-        return [found[index] for index in chosen]
-
     def _rest(
-        self, query: Query, allowed: BoolArray, taken: IntArray, need: int
-    ) -> list[tuple[int, float, str]]:
+        self, known: Known, mask: BoolArray, taken: IntArray, need: int, by: Applied
+    ) -> list[tuple[int, str]]:
+        """(position, why) of what fills a list up."""
         if need <= 0:
             return []
-        table = self._snapshot.table
-        rest = fallback.others(self._snapshot, allowed, need, taken=taken, categories=self._categories(query))
-        filled = [(position, fallback.pooled(self._snapshot, position, tier)) for position, tier in rest]
-        return [(position, 0.0, words(item.reason, item.because, table)) for position, item in filled]
+        table, snapshot = self._snapshot.table, self._snapshot
+        rest = list(fallback.others(snapshot, mask, need, taken=taken, categories=known.categories))
+        places = np.array([position for position, _ in rest], np.int32)
+        items = [
+            (rest[at][0], fallback.pooled(snapshot, *rest[at])) for at in rerank.moved(places, by.factors)
+        ]
+        return [(position, words(item.reason, item.because, table)) for position, item in items]
 
     def _categories(self, query: Query) -> list[int]:
         recent = self._snapshot.table.category[query.items[-RECENT:]].tolist()
         return [code for code, _ in Counter(code for code in recent if code >= 0).most_common(CATEGORIES)]
 
-    def _written(
-        self, name: str, personal: list[tuple[int, float, str]], rest: Sequence[tuple[int, float, str]]
-    ) -> list[Row]:
+    def _written(self, name: str, said: Sequence[Said]) -> list[Row]:
         ids = self._snapshot.table.ids
         return [
             Row(name, ids[position], rank, score, reason)
-            for rank, (position, score, reason) in enumerate([*personal, *rest], 1)
+            for rank, (position, score, reason) in enumerate(said, 1)
         ]

@@ -16,7 +16,8 @@ class PooledItem(Struct, frozen=True, array_like=True):
 
 
 class Pool(Struct, frozen=True):
-    """The best items of one user, context and category under one model version, in rank order (design 11)."""
+    """The best items of one user, context, category and filter under one model version, in rank order
+    (design 11)."""
 
     trace_id: str  # request id of the miss that made it
     made_ms: int
@@ -28,22 +29,26 @@ class Pool(Struct, frozen=True):
     tier: str  # what answered the miss: fresh, popular_category, popular, trending, catalog
     missing: dict[str, str]  # source -> why it brought nothing (late, failed, busy)
     items: list[PooledItem]
+    rules: tuple[str, ...] = ()  # the operator's rules that applied when it was made
+    factors: dict[str, float] = {}  # by what they multiplied the scores of its items
     interaction_count: int = 0  # of the features it was made from
     appended_ms: int = 0  # when the user's last event was appended, as those features have it
 
 
-def key_of(user_id: str, context: str, category: str) -> str:
+def key_of(user_id: str, context: str, category: str, where: str = "") -> str:
     """The key of a pool. Ids hold no control characters, so the user's part cannot run into the rest.
+
+    where: the request's filter.
 
     >>> user_of(key_of("ann", "browsing", "Shoes"))
     'ann'
     """
-    return f"{user_id}\\n{context}\\n{category}"
+    return f"{user_id}\n{context}\n{category}" + (f"\n{where}" if where else "")
 
 
 def user_of(key: str) -> str:
     """Whose pool a key names."""
-    return key.partition("\\n")[0]
+    return key.partition("\n")[0]
 
 
 class SlateCache(ABC):

@@ -1,7 +1,7 @@
 """New items in their places: of every ten in a slate, one new and one trending (flow 10)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from shortlist.coldstart.exploration import Drawn, Exploration, Explored, Trial, places
@@ -25,10 +25,11 @@ class Placed:
 def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: Exploration) -> Placed:
     """A page as it is shown: with new items, if it is the first of the user's own list and any may come.
 
-    What the page shows anyway is no candidate. Pages after the first go on as if there were no new items.
+    What the page shows anyway is no candidate, and what an operator pinned keeps its place. Pages after the
+    first go on as if there were no new items.
     """
     trial = exploration.trial
-    if ask.page > 1 or ask.category or ask.context != BROWSING:
+    if ask.page > 1 or ask.category or ask.filter or ask.context != BROWSING:
         return Placed(made)
     candidates = exploration.candidates(ask.user_id)
     if not candidates:
@@ -43,21 +44,29 @@ def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: 
         for item in candidates
         if 0 <= (at := table.position(item.item_id)) < len(mask) and mask[at] and at not in there
     ]
-    of_new, of_trending = places(ask.limit, exploration.settings)
+    fixed = {place for place, item in enumerate(made.items) if item.item_id in made.pinned}
+    of_new, of_trending = (
+        [place for place in some if place not in fixed] for some in places(ask.limit, exploration.settings)
+    )
     drawn = exploration.draw(ask.user_id, candidates, len(of_new))
     if not drawn:
         return Placed(made, trial=trial)
     stay = made.positions[: len(made.positions) - len(drawn) - len(of_trending)]
-    taken = {*stay, *(table.position(one.item_id) for one in drawn)}
+    taken = {
+        *stay,
+        *(made.positions[place] for place in fixed),
+        *(table.position(one.item_id) for one in drawn),
+    }
     trends = known.snapshot.trending(-1, fallback.TREND)
     found = (at for at in trends[trends < len(mask)].tolist() if mask[at] and at not in taken)
     trending = list(islice(found, len(of_trending)))
-    return Placed(*_together(made, known, drawn, of_new, trending, of_trending), trial)
+    return Placed(*_together(made, known, fixed, drawn, of_new, trending, of_trending), trial)
 
 
 def _together(
     made: Cut,
     known: Known,
+    fixed: Set[int],
     drawn: Sequence[Drawn],
     of_new: Sequence[int],
     trending: Sequence[int],
@@ -68,10 +77,13 @@ def _together(
     items: list[PooledItem] = []
     positions: list[int] = []
     explored: list[Explored] = []
-    own = iter([index for index, at in enumerate(made.positions) if at not in trending])
+    own = iter([i for i, at in enumerate(made.positions) if at not in trending and i not in fixed])
     new, trends = iter(drawn), iter(trending)
     for place in range(len(made.items)):
-        if place in of_new and (one := next(new, None)) is not None:
+        if place in fixed:
+            items.append(made.items[place])
+            positions.append(made.positions[place])
+        elif place in of_new and (one := next(new, None)) is not None:
             items.append(PooledItem(one.item_id, 0.0, {"exploration": one.propensity}, NEW, ""))
             positions.append(table.position(one.item_id))
             explored.append(Explored(one.item_id, place, one.propensity, one.candidates, one.seed))
@@ -82,4 +94,4 @@ def _together(
             index = next(own)
             items.append(made.items[index])
             positions.append(made.positions[index])
-    return Cut(items, positions, made.next_page), tuple(explored)
+    return replace(made, items=items, positions=positions), tuple(explored)

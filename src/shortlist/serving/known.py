@@ -1,10 +1,10 @@
 """What serving knows of a user: what must not be recommended to them, and whether that is still so."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from shortlist.arrays import BoolArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
 from shortlist.features.store import Features
+from shortlist.ranking.conditions import parse
+from shortlist.ranking.rules import Applied
+from shortlist.serving.slate import BROWSING
 from shortlist.serving.snapshot import Snapshot
 from shortlist.settings import RuleSettings, WeightSettings
 
@@ -27,7 +30,8 @@ class Known:
     """A user's features as far as filters, stamps and fallbacks need them.
 
     banned: positions that must not come: bought, rated (unless repeats are allowed), disliked.
-    categories: codes of the user's own categories, the strongest first. It holds for the snapshot and the
+    categories: codes of the user's own categories, the strongest first. attributes: what the shop knows of
+    them, for rules. It holds for the snapshot and the
     catalog version it was made with: items that came into the catalog since have positions now.
     """
 
@@ -39,6 +43,7 @@ class Known:
     appended_ms: int
     banned: IntArray
     categories: tuple[int, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Track:
@@ -76,8 +81,13 @@ class Track:
             self.known, self.known_moves = known, moves
 
 
-def known_of(features: Features, snapshot: Snapshot, rules: RuleSettings) -> Known:
-    """What serving needs of `features`."""
+def known_of(
+    features: Features,
+    snapshot: Snapshot,
+    rules: RuleSettings,
+    attributes: Mapping[str, Any] | None = None,
+) -> Known:
+    """What serving needs of `features`, and of the user's attributes."""
     version = snapshot.table.version  # before the table is read: it may be newer then, never older
     return Known(
         snapshot=snapshot,
@@ -88,6 +98,7 @@ def known_of(features: Features, snapshot: Snapshot, rules: RuleSettings) -> Kno
         appended_ms=features.appended_ms,
         banned=banned(features, snapshot, rules),
         categories=own_categories(features, snapshot),
+        attributes=attributes or {},
     )
 
 
@@ -136,13 +147,38 @@ def query_of(
     )
 
 
-def allowed(known: Known, rules: RuleSettings, category: int = -1) -> BoolArray:
-    """(table size,) what may be in a slate of this user."""
+def allowed(
+    known: Known, rules: RuleSettings, category: int = -1, *, context: str = BROWSING, where: str = ""
+) -> BoolArray:
+    """(table size,) what may be in a slate of this user: every path asks here, and nobody else decides.
+
+    context, category: the request's, which operator rules may ask for. where: the request's own filter, one
+    that `ranking.conditions` can read.
+    """
     columns = known.snapshot.table.columns
     mask: BoolArray = columns.servable.copy()
     if rules.enabled:
         mask &= ~(columns.margin < rules.min_margin)
     if category >= 0:
         mask &= columns.category == category
+    book = known.snapshot.rulebook
+    by_rules = book.applied(columns, context, category_name(category, known), known.attributes).allowed
+    if by_rules is not None:
+        mask &= by_rules
+    if where:
+        mask &= book.facts.kept_mask(parse(where), columns, book.now_ms())
     mask[known.banned[known.banned < len(mask)]] = False
     return mask
+
+
+def applied(known: Known, rules: RuleSettings, category: int = -1, context: str = BROWSING) -> Applied:
+    """What operator rules do to a slate of this user, now. Of rules that are off, only filters stay."""
+    columns, book = known.snapshot.table.columns, known.snapshot.rulebook
+    found = book.applied(columns, context, category_name(category, known), known.attributes)
+    return found if rules.enabled else replace(found, factors=None, pins=())
+
+
+def category_name(code: int, known: Known) -> str:
+    """The category that a request asks for; empty: none."""
+    names = known.snapshot.table.categories
+    return names[code] if 0 <= code < len(names) else ""

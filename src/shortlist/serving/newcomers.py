@@ -142,7 +142,7 @@ class Newcomers:
     def changed(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         """Bring these, which the snapshot's table shows already."""
         now = self._now
-        if now is None or now.snapshot is not snapshot or not changes:
+        if now is None or now.snapshot.table is not snapshot.table or not changes:  # rules may be others
             return
         began = perf_counter()
         positions = np.unique(snapshot.table.positions(change.item_id for change in changes))

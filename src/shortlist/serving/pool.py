@@ -1,15 +1,18 @@
 """Reading a pool: whether it still holds, and cutting a slate from it with every filter applied again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from shortlist.ranking import rerank
 from shortlist.serving import fallback
 from shortlist.serving.cache import Pool, PooledItem
-from shortlist.serving.known import Known, allowed
+from shortlist.serving.known import Known, allowed, applied
+from shortlist.serving.pins import pinned
+from shortlist.serving.slate import BROWSING, PINNED
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import CacheSettings, RuleSettings
 
@@ -24,11 +27,16 @@ INCOMPLETE_S = 10.0  # a pool that lacks a source is tried again after this
 
 @dataclass(slots=True, frozen=True)
 class Cut:
-    """One page of a pool: its items and their positions in the table; the number of the next page."""
+    """One page of a pool: its items and their positions in the table; the number of the next page.
+
+    pinned: item → the operator's rule that put it in its place. is_filled: the pool alone had too few.
+    """
 
     items: list[PooledItem]
     positions: list[int]
     next_page: int | None
+    pinned: dict[str, str] = field(default_factory=dict)
+    is_filled: bool = False
 
 
 def judged(
@@ -36,13 +44,14 @@ def judged(
 ) -> State:
     """What a pool is worth now. known: the user as of now; None: unknown, then only fallbacks may use it.
 
-    Another model or another taste means another order. Age and other rules may still be served once more;
+    Another model, another taste or other rules mean another order. Age may still be served once more;
     purchases, stock and hiding are applied when it is cut, whatever the stamps say.
     """
     if (
         known is None
         or pool.model_version != snapshot.model_version
         or pool.taste_version != known.taste_version
+        or pool.rules_version != rules_version
     ):
         return MISS
     age_ms = now_ms - pool.made_ms
@@ -50,7 +59,7 @@ def judged(
         return MISS
     if age_ms > cache.stale_s * 1000:
         return MISS
-    return OLD if age_ms >= cache.ttl_s * 1000 or pool.rules_version != rules_version else HOLDS
+    return OLD if age_ms >= cache.ttl_s * 1000 else HOLDS
 
 
 def cut(
@@ -62,11 +71,15 @@ def cut(
     *,
     exclude: Sequence[str] = (),
     category: int = -1,
+    context: str = BROWSING,
+    where: str = "",
 ) -> Cut:
-    """One page. A pool with too few items left is filled up with what fallbacks would serve."""
+    """One page. A pool with too few items left is filled up with what fallbacks would serve.
+
+    where: the request's filter. The operator's pins stand where they are pinned."""
     snapshot = known.snapshot
     table = snapshot.table
-    mask = allowed(known, rules, category)
+    mask = allowed(known, rules, category, context=context, where=where)
     if exclude:
         mask[table.positions(exclude)] = False
     find = table.position
@@ -74,7 +87,13 @@ def cut(
     inside = np.flatnonzero((positions >= 0) & (positions < len(mask)))
     kept = inside[mask[positions[inside]]]
     positions, items = positions[kept], [pool.items[index] for index in kept.tolist()]
-    if len(items) < page * limit:
+    pins = pinned(applied(known, rules, category, context).pins, positions, mask, snapshot)
+    positions = pins.positions
+    items += [fallback.pooled(snapshot, at, PINNED) for at in positions[len(items) :].tolist()]
+    for index in pins.rules:
+        items[index] = msgspec.structs.replace(items[index], reason=PINNED, because="")
+    is_filled = len(items) < page * limit
+    if is_filled:
         need = page * limit - len(items)
         rest = fallback.others(
             snapshot, mask, need, taken=positions, categories=known.categories, category=category
@@ -85,7 +104,13 @@ def cut(
         positions = np.concatenate([positions, added])
     columns = table.columns
     chosen = rerank.cut(
-        columns.category[positions].tolist(), columns.brand[positions].tolist(), rules, limit, page
+        columns.category[positions].tolist(),
+        columns.brand[positions].tolist(),
+        rules,
+        limit,
+        page,
+        pins.within(len(items)),
     )
     next_page = page + 1 if len(items) > page * limit else None
-    return Cut([items[index] for index in chosen], positions[chosen].tolist(), next_page)
+    by_rule = {items[index].item_id: pins.rules[index] for index in chosen if index in pins.rules}
+    return Cut([items[index] for index in chosen], positions[chosen].tolist(), next_page, by_rule, is_filled)

@@ -28,6 +28,7 @@ WORDS = {
     "trending": "Trending now",
     "new": "New in our shop",
     "catalog": "From our catalog",
+    "pinned": "Picked for you by the shop",
 }
 
 # What the last event on an item says of why its neighbours come.

@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from shortlist.arrays import BoolArray, IntArray
+from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
 from shortlist.features.store import Features, FeatureStore
 from shortlist.ranking import rerank
 from shortlist.ranking.chain import Gather
+from shortlist.ranking.rules import Applied
 from shortlist.serving import fallback
 from shortlist.serving.cache import Pool, PooledItem
-from shortlist.serving.known import Known, allowed, known_of, query_of
+from shortlist.serving.known import Known, allowed, applied, known_of, query_of
 from shortlist.serving.reasons import reasons
-from shortlist.serving.slate import CATALOG, FRESH
+from shortlist.serving.slate import BROWSING, CATALOG, FRESH
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import RuleSettings, Settings
 
@@ -28,52 +30,80 @@ class Recommender:
     """Makes pools. Thread-safe: it holds nothing of a request."""
 
     def __init__(
-        self, features: FeatureStore, gather: Gather, settings: Settings, now_ms: Callable[[], int]
+        self,
+        features: FeatureStore,
+        gather: Gather,
+        settings: Settings,
+        now_ms: Callable[[], int],
+        attributes: Callable[[str], Mapping[str, Any]],
     ) -> None:
+        """attributes: of a user; may block."""
         self.features, self.gather, self.settings, self.now_ms = features, gather, settings, now_ms
-        self.rules_version = version_of(settings.rules)
+        self.attributes = attributes
+        self._settings_version = version_of(settings.rules)
+
+    def rules_version(self, known: Known, category: str, context: str) -> str:
+        """Names the rules, of settings and operators, that make such a pool of this user now."""
+        code = category_code(category, known.snapshot)
+        return self._settings_version + applied(known, self.settings.rules, code, context).version
 
     def know(self, user_id: str, snapshot: Snapshot) -> Known:
         """What filters and fallbacks need of a user. Raises StoreUnavailable."""
-        return known_of(self.features.read([user_id], self.now_ms())[0], snapshot, self.settings.rules)
+        user = self.features.read([user_id], self.now_ms())[0]
+        return known_of(user, snapshot, self.settings.rules, self.attributes(user_id))
 
     def pool(
-        self, user_id: str, context: str, category: str, snapshot: Snapshot, trace_id: str
+        self, user_id: str, context: str, category: str, snapshot: Snapshot, trace_id: str, where: str = ""
     ) -> tuple[Pool, Known]:
-        """The pool of a user. Raises StoreUnavailable when their features cannot be read."""
+        """The pool of a user. where: the request's filter.
+
+        Raises StoreUnavailable when their features cannot be read."""
         settings, code = self.settings, category_code(category, snapshot)
         user = self.features.read([user_id], self.now_ms())[0]  # → feature store: GET user
-        known = known_of(user, snapshot, settings.rules)
+        known = known_of(user, snapshot, settings.rules, self.attributes(user_id))
         query = query_of(user, snapshot, settings.weights, category=code, context=context)
-        mask = allowed(known, settings.rules, code)
-        items, missing = self.items(query, mask, snapshot, last_types(user, snapshot), known.categories)
-        return self._pool(known, items, missing, trace_id), known
+        mask = allowed(known, settings.rules, code, context=context, where=where)
+        by = applied(known, self.settings.rules, code, context)
+        items, missing = self.items(
+            query, mask, snapshot, last_types(user, snapshot), known.categories, by.factors
+        )
+        return self._pool(known, items, missing, trace_id, by=by), known
 
     def pool_of_history(
-        self, history: Sequence[str], snapshot: Snapshot, trace_id: str
+        self, history: Sequence[str], snapshot: Snapshot, trace_id: str, where: str = ""
     ) -> tuple[Pool, Known]:
         """The pool of somebody who brings their past, oldest first, instead of a name."""
         known, query = self.nobody(snapshot), history_query(history, snapshot)
-        mask = allowed(known, self.settings.rules)
-        items, missing = self.items(query, mask, snapshot, {}, ())
-        return self._pool(known, items, missing, trace_id), known
+        mask, by = allowed(known, self.settings.rules, where=where), applied(known, self.settings.rules)
+        items, missing = self.items(query, mask, snapshot, {}, (), by.factors)
+        return self._pool(known, items, missing, trace_id, by=by), known
 
     def other_pool(
-        self, known: Known, category: str, trace_id: str, missing: Mapping[str, str] | None = None
+        self,
+        known: Known,
+        category: str,
+        trace_id: str,
+        missing: Mapping[str, str] | None = None,
+        *,
+        context: str = BROWSING,
+        where: str = "",
     ) -> Pool:
         """What answers when nothing personal can (flow 12): popular in the user's categories, and so on."""
         snapshot, code = known.snapshot, category_code(category, known.snapshot)
+        by = applied(known, self.settings.rules, code, context)
+        mask = allowed(known, self.settings.rules, code, context=context, where=where)
         rest = fallback.others(
             snapshot,
-            allowed(known, self.settings.rules, code),
+            mask,
             self.settings.cache.pool,
             taken=NOTHING,
             categories=known.categories,
             category=code,
         )
         tiers = list(rest)
-        items = [fallback.pooled(snapshot, position, tier) for position, tier in tiers]
-        return self._pool(known, items, dict(missing or {}), trace_id, tiers[0][1] if tiers else CATALOG)
+        tier = tiers[0][1] if tiers else CATALOG
+        items = pooled(tiers, snapshot, by.factors)
+        return self._pool(known, items, dict(missing or {}), trace_id, tier, by=by)
 
     def nobody(self, snapshot: Snapshot) -> Known:
         """What is known of somebody without a past."""
@@ -91,14 +121,18 @@ class Recommender:
         snapshot: Snapshot,
         last_type: Mapping[int, str],
         categories: Sequence[int],
+        factors: FloatArray | None = None,
     ) -> tuple[list[PooledItem], dict[str, str]]:
-        """The best items for a past, with reasons, best first; and which sources are missing, and why."""
+        """The best items for a past, with reasons, best first; and which sources are missing, and why.
+
+        factors: what operator rules multiply scores by."""
         size, items, positions, missing = self.settings.cache.pool, [], NOTHING, {}
         if snapshot.chain is not None and snapshot.model is not None:
             ranked = snapshot.chain.rank(query, mask, self.gather)  # → sources side by side, → the ranker
             scores = rerank.boosted(
                 ranked.positions, ranked.scores, self._trending(snapshot), self.settings.rules
             )
+            scores = rerank.weighted(ranked.positions, scores, factors)
             best = rerank.ranking(scores)[:size]  # → rules: those that need the whole list
             positions, scores = ranked.positions[best], scores[best]
             why = reasons(
@@ -121,7 +155,7 @@ class Recommender:
         rest = fallback.others(
             snapshot, mask, size - len(items), taken=positions, categories=categories, category=query.category
         )
-        items += [fallback.pooled(snapshot, position, tier) for position, tier in rest]
+        items += pooled(list(rest), snapshot, factors)
         return items, missing
 
     def _pool(
@@ -131,6 +165,8 @@ class Recommender:
         missing: dict[str, str],
         trace_id: str,
         tier: str = "",
+        *,
+        by: Applied,
     ) -> Pool:
         is_ranked = known.snapshot.chain is not None and any(item.score > 0 for item in items[:1])
         return Pool(
@@ -140,16 +176,37 @@ class Recommender:
             user_version=known.user_version,
             taste_version=known.taste_version,
             catalog_version=known.catalog_version,
-            rules_version=self.rules_version,
+            rules_version=self._settings_version + by.version,
             tier=tier or (FRESH if is_ranked else items[0].reason if items else CATALOG),
             missing=missing,
             items=items,
+            rules=by.ids,
+            factors=factors_of(items, by, known.snapshot),
             interaction_count=known.interaction_count,
             appended_ms=known.appended_ms,
         )
 
     def _trending(self, snapshot: Snapshot) -> IntArray:
         return snapshot.trending(-1, self.settings.candidates.trending)
+
+
+def pooled(
+    tiers: Sequence[tuple[int, str]], snapshot: Snapshot, factors: FloatArray | None
+) -> list[PooledItem]:
+    """What fallbacks bring, as (position, tier), in the order that boosts and buries leave."""
+    order = rerank.moved(np.array([position for position, _ in tiers], np.int32), factors)
+    return [fallback.pooled(snapshot, *tiers[at]) for at in order]
+
+
+def factors_of(items: Sequence[PooledItem], by: Applied, snapshot: Snapshot) -> dict[str, float]:
+    """By what rules multiplied the scores of items: those that they did."""
+    if by.factors is None:
+        return {}
+    places = snapshot.table.positions(item.item_id for item in items)
+    inside = places[places < len(by.factors)]
+    values = by.factors[inside].tolist()
+    ids = snapshot.table.ids
+    return {ids[at]: value for at, value in zip(inside.tolist(), values, strict=True) if value != 1.0}
 
 
 def category_code(category: str, snapshot: Snapshot) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -95,11 +95,15 @@ def slate_rest(
     context: str,
     category: str,
     items: Sequence[SlateItem],
+    limit: int,
+    where: str = "",
+    pinned: Mapping[str, str] | None = None,
     kind: str = "",
     explored: Sequence[Explored] = (),
 ) -> bytes:
     """The end of a slate's record: all but its id and time. An item's place in the list is its position.
 
+    limit: how many were asked for. where: the request's filter. pinned: item → the rule that put it there.
     trace_id: the pool that has the items' scores and reasons; empty where there is none, and the record has
     them itself. explored: places that went to new items, with propensity, candidates and seed of the draw."""
     rest: dict[str, Any] = {
@@ -110,8 +114,13 @@ def slate_rest(
         "page": page,
         "context": context,
         "category": category,
+        "limit": limit,
         "items": [item.item_id for item in items],
     }
+    if where:
+        rest["filter"] = where
+    if pinned:
+        rest["pinned"] = pinned
     if not trace_id:
         rest |= {
             "scores": [round(item.score, 6) for item in items],

@@ -6,7 +6,9 @@ processor's thread tells of folds; the model watcher's thread swaps models.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from time import perf_counter, time
@@ -16,6 +18,7 @@ import msgspec
 import structlog
 
 from shortlist.candidates.trending import Trends
+from shortlist.catalog.rule import Rule
 from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.exploration import Exploration
@@ -25,6 +28,8 @@ from shortlist.events.log import EventLog
 from shortlist.features.store import FeatureStore, Folded
 from shortlist.models.model import Model
 from shortlist.ops import telemetry
+from shortlist.ranking.conditions import FOR_SERVICES, ConditionInvalid, names_in, parse
+from shortlist.ranking.rules import Rulebook
 from shortlist.serving import rank, similar
 from shortlist.serving.answers import Answers
 from shortlist.serving.cache import Pool, SlateCache, key_of
@@ -56,6 +61,7 @@ T = TypeVar("T")
 ASKED, REFRESH, TASTE = "miss", "refresh", "taste"  # why a pool is computed
 BEGIN_BY = 0.5  # share of a request's budget after which its pool need not be begun any more
 QUEUED = 16  # flights per thread that may wait: more than a request's budget is worth waits for nothing
+MAX_FILTER = 2_000  # characters of a request's filter
 READ_S = 0.020  # a fallback's patience with the feature store
 _encode = msgspec.json.Encoder().encode
 
@@ -80,18 +86,23 @@ class Serving:
         model: Model | None = None,
         newcomers: Newcomers | None = None,
         exploration: Exploration | None = None,
+        rules: Sequence[Rule] = (),
+        attributes: Callable[[str], Mapping[str, Any]] = lambda user_id: {},
         now_ms: Callable[[], int] = clock_ms,
     ) -> None:
-        """table: the live items; from here on changed by `apply` and `swap` alone."""
+        """table: the live items; from here on changed by `apply` and `swap` alone. rules: the operator's.
+        attributes: of a user; called on worker threads, where it may wait a little.
+
+        Raises RuleInvalid."""
         self.settings, self.cache, self.trends, self._now_ms = settings, cache, trends, now_ms
         self._newcomers = newcomers or Newcomers()
-        self._snapshot = self._snapshot_of(model, table, Grown())
+        self._snapshot = self._snapshot_of(model, table, Grown(), rules)
         self._newcomers.follow(self._snapshot, Grown())
         self._exploration = exploration
         self._explore()
         self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
         self._gather = Gatherer(settings.candidates.deadline_ms / 1000.0)
-        self._recommender = Recommender(features, self._gather, settings, now_ms)
+        self._recommender = Recommender(features, self._gather, settings, now_ms, attributes)
         self._miss = Workers("miss", settings.serving.miss_threads)
         self._quick = Workers("quick", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
@@ -146,7 +157,9 @@ class Serving:
         ask = self._checked(ask)
         track, now_snapshot = self._track(ask.user_id), self._snapshot
         track.warm = True
-        key = key_of(ask.user_id, ask.context, ask.category)
+        if ask.filter:
+            await self._prepared(ask.filter, now_snapshot, began)
+        key = key_of(ask.user_id, ask.context, ask.category, ask.filter)
         pool = await self.cache.get(key)
         if pool is not None:
             known = track.current(now_snapshot) or await self._read(ask.user_id, track, now_snapshot, began)
@@ -154,7 +167,7 @@ class Serving:
                 pool,
                 known,
                 now_snapshot,
-                self._recommender.rules_version,
+                self._recommender.rules_version(known, ask.category, ask.context) if known else "",
                 self.settings.cache,
                 self._now_ms(),
             )
@@ -178,29 +191,45 @@ class Serving:
         telemetry.FALLBACK.observe(perf_counter() - began)
         return slate
 
-    async def recommend_history(self, history: Sequence[str], limit: int = 0) -> Slate:
-        """A slate for a past, oldest first, of somebody without a user id. Nothing is kept but the log."""
+    async def recommend_history(
+        self, history: Sequence[str], limit: int = 0, *, where: str = "", is_shop: bool = False
+    ) -> Slate:
+        """A slate for a past, oldest first, of somebody without a user id. Nothing is kept but the log.
+
+        where, is_shop: as `Ask.filter` and `Ask.is_shop`."""
         began = perf_counter()
-        ask = self._checked(Ask(user_id="-", limit=limit))
+        ask = self._checked(Ask(user_id="-", limit=limit, filter=where, is_shop=is_shop))
         now_snapshot = self._snapshot
+        if where:
+            await self._prepared(where, now_snapshot, began)
 
         def work() -> tuple[Pool, Known]:
-            return self._recommender.pool_of_history(history, now_snapshot, ask.request_id)
+            return self._recommender.pool_of_history(history, now_snapshot, ask.request_id, where)
 
         try:
             pool, known = await self._on(self._miss, work, self._left(began))
         except (TimeoutError, ShortlistError) as error:
             log.warning("history slate fell back", error=str(error))
             known = self._recommender.nobody(now_snapshot)
-            pool = self._recommender.other_pool(known, "", ask.request_id)
+            pool = self._recommender.other_pool(known, "", ask.request_id, where=where)
         return self._answers.answer(ask, pool, known, pool.tier, began, is_stateless=True)
 
     # --- flow 7, and ordering what the caller brings ---------------------------------------------------
 
     async def similar(
-        self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
+        self,
+        item_id: str,
+        limit: int = 0,
+        user_id: str | None = None,
+        request_id: str = "",
+        *,
+        where: str = "",
+        is_shop: bool = False,
     ) -> similar.SimilarSlate:
-        """Items like one, without what cannot come for this user. Raises ItemUnknown, AskInvalid."""
+        """Items like one, without what cannot come for this user. where, is_shop: as in `Ask`.
+
+        Raises ItemUnknown, AskInvalid."""
+        _check_filter(where, is_shop)
         began = perf_counter()
         limit = self._limit(limit, self.settings.serving.similar)
         now_snapshot, recommender = self._snapshot, self._recommender
@@ -215,7 +244,9 @@ class Serving:
                 else recommender.nobody(now_snapshot)
             )
             rules = self.settings.rules
-            return similar.slate(item_id, limit, who, rules, request_id, self._now_ms(), began, user_id)
+            return similar.slate(
+                item_id, limit, who, rules, request_id, self._now_ms(), began, user_id, where=where
+            )
 
         slate = await self._on(self._quick, work, None)
         self._served.slate(request_id, self._now_ms(), slate.rest)
@@ -277,7 +308,7 @@ class Serving:
             old = self._snapshot.table
             order = [*model.item_ids, *grown.ids] if model is not None else []
             table = ItemTable((item for item in old.items if item is not None), old.version, order=order)
-            fresh = self._snapshot_of(model, table, grown)
+            fresh = self._snapshot_of(model, table, grown, self._snapshot.rulebook.rules)
             warm(fresh)
             self._snapshot = fresh
             self._newcomers.follow(fresh, grown)
@@ -292,6 +323,16 @@ class Serving:
             self._snapshot.table.apply(changes)
             self._newcomers.changed(self._snapshot, changes)
             self._explore()
+
+    def rule(self, rules: Sequence[Rule]) -> None:
+        """Follow these rules in every slate from now on. On any thread. Raises RuleInvalid."""
+        with self._changing:
+            now = self._snapshot
+            book = now.rulebook.changed(rules)
+            now.table.before_shown = book.follow
+            self._snapshot = replace(now, rulebook=book)
+        if self._loop is not None:
+            self._to_loop(self._forget_snapshots)
 
     async def forget(self, user_id: str) -> None:
         """Drop everything kept of a user."""
@@ -311,8 +352,20 @@ class Serving:
 
     # --- inside --------------------------------------------------------------------------------------
 
-    def _snapshot_of(self, model: Model | None, table: ItemTable, grown: Grown) -> Snapshot:
-        return snapshot(model, table, self.trends, self.settings.candidates, grown.bases)
+    def _snapshot_of(
+        self, model: Model | None, table: ItemTable, grown: Grown, rules: Sequence[Rule]
+    ) -> Snapshot:
+        book = Rulebook(table, rules, self._now_ms)
+        table.before_shown = book.follow
+        return snapshot(model, table, self.trends, self.settings.candidates, grown.bases, book)
+
+    async def _prepared(self, where: str, now_snapshot: Snapshot, began: float) -> None:
+        """Work out on another thread which items a filter lets pass, so that the loop need not."""
+        book, columns, condition = now_snapshot.rulebook, now_snapshot.table.columns, parse(where)
+        if not book.facts.has_mask(condition, columns, book.now_ms()):
+            work = partial(book.facts.kept_mask, condition, columns, book.now_ms())
+            with suppress(TimeoutError):
+                await self._on(self._quick, work, self._left(began))
 
     def _explore(self) -> None:
         """Look which items are new."""
@@ -333,6 +386,7 @@ class Serving:
             or not ask.request_id.isprintable()
         ):
             raise AskInvalid("request_id holds what is no letter, digit or plain sign; leave it empty")
+        _check_filter(ask.filter, ask.is_shop)
         limit = self._limit(ask.limit, self.settings.serving.limit)
         return msgspec.structs.replace(ask, limit=limit, request_id=ask.request_id or self._ids())
 
@@ -450,9 +504,9 @@ class Serving:
         landed, ask = None, flight.ask
         try:
             pool, known = self._recommender.pool(
-                ask.user_id, ask.context, ask.category, flight.snapshot, self._ids()
+                ask.user_id, ask.context, ask.category, flight.snapshot, self._ids(), ask.filter
             )
-            if ask.context == BROWSING and not ask.category and pool.tier == FRESH:
+            if ask.context == BROWSING and not ask.category and not ask.filter and pool.tier == FRESH:
                 default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
                 page = self._answers.page(default, pool, known)
                 hot = self._answers.hot(default, pool, known, page, flight.moves)
@@ -528,6 +582,7 @@ class Serving:
             and ask.page == 1
             and ask.context == BROWSING
             and not ask.category
+            and not ask.filter
             and not ask.exclude
         )
 
@@ -550,8 +605,24 @@ class Serving:
         if pool is not None:
             pool = msgspec.structs.replace(pool, missing={**pool.missing, **missing})
             return self._answers.answer(ask, pool, known, STALE, began)
-        pool = self._recommender.other_pool(known, ask.category, ask.request_id, missing)
+        pool = self._recommender.other_pool(
+            known, ask.category, ask.request_id, missing, context=ask.context, where=ask.filter
+        )
         return self._answers.answer(ask, pool, known, pool.tier, began)
+
+
+def _check_filter(where: str, is_shop: bool) -> None:
+    """Raises AskInvalid where the filter cannot be read, or tells what the shop keeps to itself."""
+    if not where:
+        return
+    if len(where) > MAX_FILTER:
+        raise AskInvalid(f"filter: has {len(where)} characters, at most {MAX_FILTER} are read")
+    try:
+        condition = parse(where)
+    except ConditionInvalid as error:
+        raise AskInvalid(f"filter, {error}") from None
+    if not is_shop and (secret := sorted(names_in(condition) & FOR_SERVICES)):
+        raise AskInvalid(f"filter: {secret[0]} is known to the shop only; ask with scope service or admin")
 
 
 def _succeed(future: "asyncio.Future[T]", result: T) -> None:

@@ -15,6 +15,7 @@ from shortlist.serving.known import Known, allowed
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import RuleSettings
 
+CONTEXT = "similar"  # what operator rules call it
 TOP = 50  # nearest items asked of the index, before filters
 
 _encode = msgspec.json.Encoder().encode
@@ -38,14 +39,18 @@ def slate(
     now_ms: int,
     began: float,
     user_id: str | None = None,
+    *,
+    where: str = "",
 ) -> SimilarSlate:
-    """The slate. known: whoever asks. began: `perf_counter` when it was asked. Raises ItemUnknown."""
+    """The slate. known: whoever asks. where: the request's filter. began: `perf_counter` when it was asked.
+
+    Raises ItemUnknown."""
     snapshot = known.snapshot
     table = snapshot.table
     position = table.position(item_id)
     if position < 0:
         raise ItemUnknown(f"no item {item_id!r}: check the id, or add the item first")
-    positions, scores = nearest(position, limit, known, rules)
+    positions, scores = nearest(position, limit, known, rules, where)
     ids, fragments = table.ids, table.fragments
     items = [(ids[at], score) for at, score in zip(positions, scores, strict=True)]
     cards = b",".join(
@@ -70,17 +75,20 @@ def slate(
         "route": "similar",
         "to": item_id,
         "model": snapshot.model_version,
+        "limit": limit,
         "items": [of for of, _ in items],
         "scores": [round(score, 6) for _, score in items],
     }
     return SimilarSlate(item_id, items, body, b"," + _encode(rest)[1:])
 
 
-def nearest(position: int, limit: int, known: Known, rules: RuleSettings) -> tuple[list[int], list[float]]:
+def nearest(
+    position: int, limit: int, known: Known, rules: RuleSettings, where: str = ""
+) -> tuple[list[int], list[float]]:
     """Positions and similarities of the `limit` nearest that may come; too few are filled up with popular
     items of its category, then as fallbacks do."""
     snapshot = known.snapshot
-    mask = allowed(known, rules)
+    mask = allowed(known, rules, context=CONTEXT, where=where)
     if position < len(mask):
         mask[position] = False
     found, scores = _search(position, limit, mask, snapshot)

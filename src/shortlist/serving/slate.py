@@ -13,6 +13,7 @@ from shortlist.serving.cache import Pool, PooledItem
 from shortlist.serving.reasons import words
 
 CACHE, FRESH, STALE = "cache", "fresh", "stale"
+PINNED = "pinned"  # the reason of what an operator put in its place
 POPULAR_CATEGORY, POPULAR, TRENDING, CATALOG = "popular_category", "popular", "trending", "catalog"
 NEW = "new"  # the reason of an item that is tried out
 BROWSING = "browsing"  # the context of a request that names none
@@ -34,6 +35,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     context: str = BROWSING
     category: str = ""  # primary category that items must have; empty: any
     exclude: tuple[str, ...] = ()
+    filter: str = ""  # a condition that items must meet, see ranking.conditions
+    is_shop: bool = False  # whether the shop itself asks: its filter may speak of what users must not know
     request_id: str = ""
 
 

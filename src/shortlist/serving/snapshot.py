@@ -16,6 +16,7 @@ from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.table import ItemTable
 from shortlist.models.model import Model
 from shortlist.ranking.chain import Chain
+from shortlist.ranking.rules import Rulebook
 from shortlist.retrieval.index import VectorIndex
 from shortlist.settings import CandidateSettings
 
@@ -29,14 +30,15 @@ NOTHING: IntArray = np.empty(0, np.int32)
 class Snapshot:
     """One model with what it needs. Replaced as a whole, so that a request sees one of them throughout.
 
-    model, chain: None before the first training; the model's vector sources take new items in. popular_lists:
-    filled as asked, by category code.
+    rulebook: the operator's rules over the table. model, chain: None before the first training; the model's
+    vector sources take new items in. popular_lists: filled as asked, by category code.
     """
 
     table: ItemTable
     model: Model | None
     chain: Chain | None
     trends: Trends | None
+    rulebook: Rulebook
     popular_lists: dict[int, IntArray] = field(default_factory=dict)
 
     @property
@@ -74,10 +76,12 @@ def snapshot(
     trends: Trends | None,
     settings: CandidateSettings,
     bases: Mapping[str, VectorIndex] | None = None,
+    rulebook: Rulebook | None = None,
 ) -> Snapshot:
     """Put a snapshot together. Raises ValueError when the ranker does not fit the model's sources.
 
-    bases: by source, its index with items that came after training, where it was built before.
+    bases: by source, its index with items that came after training, where it was built before. rulebook:
+    over this very table; None: there are no rules.
     """
     chain = None
     if model is not None:
@@ -90,7 +94,7 @@ def snapshot(
         if trends is not None and settings.trending > 0:
             sources.append(Trending(trends, table))
         chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool)
-    return Snapshot(table, model, chain, trends)
+    return Snapshot(table, model, chain, trends, rulebook or Rulebook(table))
 
 
 def limits(settings: CandidateSettings) -> Mapping[str, int]:

@@ -1,0 +1,165 @@
+"""Operator rules and requests' filters, as slates show them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from tests.serving.conftest import NOW, Shop, catalog, ids, run
+
+from shortlist.catalog.rule import Rule, RuleInvalid
+from shortlist.models.model import Model
+from shortlist.serving.slate import Ask, AskInvalid
+
+HOUR_MS = 3_600_000
+START = datetime.fromtimestamp(NOW / 1000, UTC)
+
+
+def rule(action: Any, where: str, **more: Any) -> Rule:
+    return Rule(id=more.pop("id", action), action=action, where=where, **more)
+
+
+def test_a_boost_lifts_and_a_bury_sinks_what_is_proposed(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        shop.use(rules={"max_per_category": 0})
+        with shop.serving(model=model) as serving:
+            shop.fold("u", "view", "l0")
+            before = ids(await serving.recommend(Ask(user_id="u")))
+            serving.rule([rule("boost", f"item_id = {before[5]}", factor=1_000)])
+            lifted = ids(await serving.recommend(Ask(user_id="u")))
+            assert lifted[0] == before[5]
+            assert set(lifted) == set(before)
+            serving.rule([rule("bury", f"item_id = {before[0]}", factor=0.001)])
+            assert ids(await serving.recommend(Ask(user_id="u")))[0] == before[1]
+            serving.rule([])
+            assert ids(await serving.recommend(Ask(user_id="u"))) == before
+
+    run(scenario)
+
+
+def test_boosts_rearrange_what_is_popular_where_nothing_personal_answers(shop: Shop) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=None, rules=[rule("boost", "category = Toys", factor=50)]) as serving:
+            slate = ids(await serving.recommend(Ask(user_id="u", limit=3)))
+            assert [item[0] for item in slate] == ["t", "t", "t"]
+
+    run(scenario)
+
+
+def test_a_pin_stands_in_its_place_on_every_path_and_says_so(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        shop.use(rules={"max_per_category": 1})
+        pins = [
+            rule("pin", "item_id in (k11, k10)", id="first", position=0, priority=9),
+            rule("pin", "category = Kettles", id="second", position=0),
+            rule("pin", "item_id = t3", id="later", position=12),
+            rule("pin", "item_id = gone", id="nothing", position=3),
+        ]
+        with shop.serving(model=model, rules=pins) as serving:
+            shop.fold("u", "purchase", "k10")
+            slate = await serving.recommend(Ask(user_id="u"))
+            assert ids(slate)[0] == "k11"  # k10 was bought
+            assert ids(slate)[1][0] == "k"  # the place is taken: the next
+            assert len(ids(slate)) == len(set(ids(slate))) == 10
+            first = msgspec.json.decode(slate.body)["recommendations"][0]
+            assert (first["reason_code"], first["reason"]) == ("pinned", "Picked for you by the shop")
+            assert ids(await serving.recommend(Ask(user_id="u", page=2)))[2] == "t3"
+            body = serving.instant("u")
+            assert body is not None
+            assert ids(body)[0] == "k11"
+            shop.change("k11", stock=0)
+            assert "k11" not in ids(await serving.recommend(Ask(user_id="u")))
+            trace = serving.trace(slate.request_id)
+            assert trace is not None
+            assert trace["slate"]["pinned"] == {"k11": "first", ids(slate)[1]: "second"}
+            assert trace["pool"]["rules"] == ["first", "later", "nothing", "second"]
+
+    run(scenario)
+
+
+def test_a_window_that_opens_or_closes_shows_at_the_next_request(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        window = rule(
+            "hide", "category = Lamps", start=START + timedelta(hours=1), end=START + timedelta(hours=2)
+        )
+        shop.use(cache={"ttl_s": 1e6, "stale_s": 1e7})
+        with shop.serving(model=model, rules=[window]) as serving:
+            for hour, shows in ((0, True), (1, False), (2, True)):
+                shop.now = NOW + hour * HOUR_MS
+                assert serving.instant("u") is None  # what was ready holds no more
+                slate = ids(await serving.recommend(Ask(user_id="u")))
+                assert any(item[0] == "l" for item in slate) is shows
+                assert ids(serving.instant("u") or b"") == slate
+            shop.now += 10 * HOUR_MS
+            assert serving.instant("u") is not None
+
+    run(scenario)
+
+
+def test_rules_may_ask_for_context_category_and_who_it_is(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        rules = [
+            rule("hide", "category = Lamps", id="a", contexts=("cart",)),
+            rule("hide", "item_id in (k0, k1)", id="b", categories=("Kettles",)),
+            rule("filter", "category = Books", id="c", users="plan = pro"),
+            rule("hide", "item_id = l1", id="d", contexts=("similar",)),
+        ]
+        plans = {"ann": {"plan": "pro"}}
+        with shop.serving(model=model, rules=rules, attributes=lambda user: plans.get(user, {})) as serving:
+
+            async def kinds(**more: Any) -> set[str]:
+                return {item[0] for item in ids(await serving.recommend(Ask(**{"user_id": "u"} | more)))}
+
+            assert "l" in await kinds()
+            assert "l" not in await kinds(context="cart")
+            kettles = ids(await serving.recommend(Ask(user_id="u", category="Kettles", limit=12)))
+            assert {"k0", "k1"}.isdisjoint(kettles)
+            assert len(kettles) == 10
+            assert await kinds(user_id="ann") == {"b"}
+            assert "l1" not in [item for item, _ in (await serving.similar("l0", 40)).items]
+
+    run(scenario)
+
+
+def test_a_filter_makes_a_pool_of_its_own_that_holds(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model) as serving:
+            shop.fold("u", "view", "l0")
+            fits = {item.item_id for item in catalog() if (item.price or 0) < 13}
+            ask = Ask(user_id="u", filter="price < 13")
+            first = await serving.recommend(ask)
+            assert set(ids(first)) <= fits
+            assert first.tier == "fresh"
+            await serving.recommend(Ask(user_id="u"))
+            again = await serving.recommend(ask)
+            assert (again.tier, ids(again)) == ("cache", ids(first))
+            assert set(ids(await serving.recommend_history(["l0"], where="price < 13"))) <= fits
+            assert {item for item, _ in (await serving.similar("l0", 9, where="price < 13")).items} <= fits
+
+    run(scenario)
+
+
+def test_a_filter_that_cannot_be_read_or_tells_secrets_is_refused(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model) as serving:
+            with pytest.raises(AskInvalid, match="filter, at character 8: expected a value"):
+                await serving.recommend(Ask(user_id="u", filter="price < )"))
+            with pytest.raises(AskInvalid, match="margin is known to the shop only"):
+                await serving.recommend(Ask(user_id="u", filter="price < 5 or not margin > 0.2"))
+            with pytest.raises(AskInvalid, match="stock"):
+                await serving.similar("l0", where="stock > 5")
+            await serving.recommend(Ask(user_id="u", filter="margin > 0.2", is_shop=True))
+
+    run(scenario)
+
+
+def test_rules_that_cannot_be_leave_those_there_are(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model, rules=[rule("hide", "category = Lamps")]) as serving:
+            with pytest.raises(RuleInvalid):
+                serving.rule([rule("hide", "category =")])
+            assert not [i for i in ids(await serving.recommend(Ask(user_id="u"))) if i[0] == "l"]
+            serving.swap(None)
+            assert not [i for i in ids(await serving.recommend(Ask(user_id="u"))) if i[0] == "l"]
+
+    run(scenario)
