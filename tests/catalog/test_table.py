@@ -91,8 +91,17 @@ ITEMS = st.builds(
     price=st.sampled_from([None, 1.0, 2.5]),
     stock=st.sampled_from([None, 0, 4]),
     hidden=st.booleans(),
+    variant_of=st.sampled_from([None, None, "a", "b", "shirt"]),
 )
 CHANGES = st.lists(st.tuples(ITEMS, st.booleans()), max_size=20)
+
+
+def same(table: ItemTable, position: int) -> set[str]:
+    """Ids of the items that stand for the same as one of them."""
+    if table.group is None:
+        return {table.ids[position]}
+    at = np.flatnonzero(table.group == table.group[position])
+    return {table.ids[p] for p in at.tolist() if table.items[p] is not None} | {table.ids[position]}
 
 
 @settings(max_examples=80, deadline=None)
@@ -112,6 +121,7 @@ def test_applying_changes_shows_what_building_anew_would(drawn: list[tuple[Item,
         assert table.servable[here] == anew.servable[there]
         assert table.items[here] == anew.items[there]
         assert table.fragments[here] == anew.fragments[there]
+        assert same(table, here) == same(anew, there)
         for codes, names in (("category", "categories"), ("brand", "brands")):
             one, other = getattr(table, codes)[here], getattr(anew, codes)[there]
             assert (one < 0) == (other < 0)

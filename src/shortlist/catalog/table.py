@@ -26,6 +26,7 @@ class Columns:
     price: FloatArray
     margin: FloatArray
     added_ms: NDArray[np.int64]
+    group: IntArray | None
     version: int
 
 
@@ -47,7 +48,8 @@ class ItemTable:
     ids: (n,) item ids. items: (n,) None where there is none (any more). fragments: (n,) what a slate says of
     an item, as the members of a JSON object without its braces. servable: (n,) exists, not hidden, in stock.
     category, brand: (n,) codes into `categories` and `brands`, -1 where missing. price, margin: (n,) NaN
-    where missing. added_ms: (n,). version: the catalog version that it shows.
+    where missing. added_ms: (n,). group: (n,) equal for items that stand for one (`Item.variant_of`); None
+    while no item is a variant, so that nobody pays for it. version: the catalog version that it shows.
 
     Arrays are replaced, never written in place, so a reader that took one keeps a consistent view; one that
     combines several while another thread applies changes takes `columns` once. Lists only grow, and one entry
@@ -72,11 +74,12 @@ class ItemTable:
         self.categories, self.brands = [], []
         self._category_code: dict[str, int] = {}
         self._brand_code: dict[str, int] = {}
+        self._leader: dict[int, int] = {}  # by position of a variant: the position of what it is a variant of
         for item in items:
             self._set(self._place(item.item_id), item)
         for position, fragment in enumerate(self.fragments):
-            if not fragment:
-                self.fragments[position] = fragment_of(Item(item_id=self.ids[position]))
+            if not fragment:  # a model's own item that is gone, or the name that variants go by
+                self._set(position, None)
         self.columns = self._columns_of(self.items, version)
         self.before_shown: Callable[[Columns], object] = _nothing  # told of columns before readers see them
 
@@ -109,6 +112,11 @@ class ItemTable:
     def added_ms(self) -> NDArray[np.int64]:
         """(n,) when the item came in, ms since 1970; 0: unknown."""
         return self.columns.added_ms
+
+    @property
+    def group(self) -> IntArray | None:
+        """(n,) equal for items that stand for one; None while no item is a variant."""
+        return self.columns.group
 
     @property
     def version(self) -> int:
@@ -148,6 +156,10 @@ class ItemTable:
             position = self._place(change.item_id)
             self._set(position, change.item)
             touched[position] = change.item
+        for position in range(len(self.columns.servable), len(self.ids)):
+            if position not in touched:  # the name that variants go by, which is no item itself
+                self._set(position, None)
+                touched[position] = None
         version = max(self.version, changes[-1].version)
         shown = self._columns_of(list(touched.values()), version)
         positions = np.fromiter(touched, np.int64, len(touched))
@@ -166,6 +178,7 @@ class ItemTable:
             price=column(now.price, shown.price),
             margin=column(now.margin, shown.margin),
             added_ms=column(now.added_ms, shown.added_ms),
+            group=self._groups(),
             version=version,
         )
         self.before_shown(columns)
@@ -182,8 +195,19 @@ class ItemTable:
         return position
 
     def _set(self, position: int, item: Item | None) -> None:
+        if item is not None and item.variant_of is not None:
+            self._leader[position] = self._place(item.variant_of)
+        else:
+            self._leader.pop(position, None)
         self.items[position] = item
         self.fragments[position] = fragment_of(item or Item(item_id=self.ids[position]))
+
+    def _groups(self) -> IntArray | None:
+        if not self._leader:
+            return None
+        group = np.arange(len(self.ids), dtype=np.int32)
+        group[list(self._leader)] = list(self._leader.values())
+        return group
 
     def _columns_of(self, items: Sequence[Item | None], version: int) -> Columns:
         size, nan = len(items), float("nan")
@@ -203,6 +227,7 @@ class ItemTable:
                 (nan if i is None or i.margin is None else i.margin for i in items), np.float32, size
             ),
             added_ms=np.fromiter((i.added_ms if i else 0 for i in items), np.int64, size),
+            group=self._groups(),
             version=version,
         )
 
