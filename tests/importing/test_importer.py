@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shortlist.catalog.item import Item
 from shortlist.home import Home
 from shortlist.importing.importer import Request, import_files
+from shortlist.importing.mapping import EVENT_NAMES, parse_map
 from shortlist.importing.problem import ColumnUnknown, FormatUnknown, ImportFailed, Outcome, Unreadable
 from shortlist.progress import silent
 
@@ -132,14 +133,17 @@ def test_a_second_items_file_replaces_and_the_last_row_of_an_id_counts(shop: Sho
     assert shop.items()["y"].title == "Other"
 
 
+NO_TIME = (
+    "ts is not a time (known: seconds or milliseconds since 1970, and ISO 8601 as in 2024-05-31 18:45:00)"
+)
 REFUSALS = {
     ",x,1600000000,view,,": "user_id is missing",
     "a,,1600000000,view,,": "item_id is missing",
     f"{'é' * 513},x,1600000000,,,": "user_id is longer than 1024 bytes",
     "a,x\ty,1600000000,,,": "item_id has a control character",
-    "a,x,soon,view,,": "ts is missing or not a time",
-    "a,x,,view,,": "ts is missing or not a time",
-    "a,x,nan,view,,": "ts is missing or not a time",
+    "a,x,31/05/2024,view,,": NO_TIME,
+    "a,x,,view,,": "ts is missing",
+    "a,x,nan,view,,": NO_TIME,
     "a,x,-5,view,,": "ts lies before 1970",
     "a,x,1800000000,view,,": "ts lies in the future",
     "a,x,1600000000,,,": "type is not known: none",
@@ -252,6 +256,7 @@ def imported(path: Path, home: Path, to: Ledger) -> Outcome:
 
 
 @settings(max_examples=12, deadline=None)
+@example(rows=[("a", "x", 0)] * 2, deaths=[1, 1])  # the second dies before it writes anything
 @given(rows=ROWS, deaths=st.lists(st.integers(0, 45), max_size=4))
 def test_however_often_it_dies_the_log_is_as_if_it_had_not(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, int]], deaths: list[int]
@@ -361,6 +366,80 @@ def test_a_column_that_is_not_there_names_the_nearest(shop: Shop, write: Write) 
 def test_a_table_whose_names_say_nothing_asks_for_a_mapping(shop: Shop, write: Write) -> None:
     with pytest.raises(FormatUnknown, match=r"no column looks like user_id.*--map user_id=COLUMN"):
         shop.imports(write("log.csv", "p,q", "a,x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("shop.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not text but a PNG picture"),
+        ("log.csv", bytes(range(256)) * 9, "not text but something binary"),
+        ("log.xlsx", b"PK\x03\x04\x14\x00", "an Excel workbook.*save a sheet as CSV"),
+        (
+            "log.jsonl",
+            b'{"user_id": 1, "item\n{"user_id"\n',
+            "line 1 is not JSON: .*one whole object per line",
+        ),
+        ("log.json", b'{\n  "user_id": 1\n}\n', "line 1 is not JSON"),
+    ],
+)
+def test_a_file_that_is_no_table_is_called_what_it_is(
+    shop: Shop, write: Write, name: str, content: bytes, why: str
+) -> None:
+    path = write(name)
+    path.write_bytes(content)
+    with pytest.raises(Unreadable, match=why):
+        shop.imports(path)
+
+
+def test_a_mapping_the_wrong_way_round_is_turned(shop: Shop, write: Write) -> None:
+    with pytest.raises(ColumnUnknown, match="wrong way round: the field comes first, write item_id=sku"):
+        parse_map("user_id=who,sku=item_id", list(EVENT_NAMES))
+    path = write("log.csv", "user_id,rating,what", "a,1,x")
+    with pytest.raises(ColumnUnknown, match=r"wrong way round\? The field comes first: type=rating"):
+        shop.imports(path, mapping={"rating": "type", "item_id": "what"})
+
+
+def test_items_without_an_id_name_the_option_of_items(shop: Shop, write: Write) -> None:
+    with pytest.raises(ColumnUnknown, match="--map-items item_id=COLUMN"):
+        shop.imports(items=write("products.csv", "code,title", "x,Kettle"))
+
+
+def test_a_broken_line_of_json_is_named_and_the_others_stay(shop: Shop, write: Write) -> None:
+    outcome = shop.imports(write("log.jsonl", '{"user": 1, "item": 2}', '{"user": 1, "it', '{"user": 3}'))
+    assert outcome.events == 1
+    assert outcome.refused == {"the line is not JSON": 1, "item_id is missing": 1}
+    broken = next(e for e in outcome.examples if e.reason == "the line is not JSON")
+    assert (broken.line, broken.value) == (2, '{"user": 1, "it')
+
+
+def test_a_time_of_no_known_form_is_shown_with_the_known_ones(shop: Shop, write: Write) -> None:
+    with pytest.raises(ImportFailed, match=r"seconds or milliseconds.*ISO 8601.*line 2: a, x, 31\.05\.2024"):
+        shop.imports(write("log.csv", "user,item,time", "a,x,31.05.2024", "b,y,1.6.2024"))
+
+
+def test_several_data_sets_in_a_folder_are_refused_by_name(shop: Shop, write: Write) -> None:
+    small = write("ml-small/ratings.csv", "userId,movieId,rating,timestamp", "1,2,3,1600000000")
+    rocket = write("rocket/events.csv", "timestamp,visitorid,event,itemid", "1600000000000,1,view,2")
+    with pytest.raises(FormatUnknown, match="holds 2 data sets") as several:
+        shop.imports(small.parents[1])
+    for part in (f"{small.parent} (MovieLens)", f"{rocket.parent} (RetailRocket)", "shortlist import "):
+        assert part in str(several.value)
+    assert shop.imports(rocket.parent).events == 1
+
+    write("ml-small/events.csv", *rocket.read_text().splitlines())
+    with pytest.raises(FormatUnknown, match=r"ratings\.csv \(MovieLens\).*events\.csv \(RetailRocket\)"):
+        shop.imports(small.parent)
+
+
+def test_items_that_no_event_speaks_of_make_the_columns_doubtful(shop: Shop, write: Write) -> None:
+    items = write("products.csv", "id,sku,title", "1,x,Kettle", "2,y,Lamp")
+    log = write("log.csv", "user,item", "a,x", "b,y")
+    good = shop.imports(log, items=items)
+    assert good.remarks == [f"{items}: read item_id=sku, title=title (--map-items names other columns)"]
+
+    more = write("more.csv", "user,item", "a,z")
+    doubtful = shop.imports(more, items=items, items_mapping={"item_id": "id"})
+    assert "none of the 1 items that events speak of is among the 2 items read" in doubtful.remarks[1]
 
 
 def test_a_folder_of_unknown_tables_asks_for_one(shop: Shop, write: Write) -> None:

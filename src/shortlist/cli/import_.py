@@ -111,6 +111,7 @@ def said(outcome: "Outcome") -> Iterator[str]:
         yield f"{outcome.format}: {outcome.events:,} events{earlier}, {outcome.items:,} items"
     if outcome.bare_items:
         yield f"{outcome.bare_items:,} items are known by their id alone; --items FILE tells more of them"
+    yield from outcome.remarks
     if outcome.refused:
         yield f"{sum(outcome.refused.values()):,} rows refused:"
     for reason, count in sorted(outcome.refused.items(), key=lambda pair: -pair[1]):

@@ -74,10 +74,13 @@ def _number_reasons(field: str, bounds: str, said: str) -> str:
 def _reasons(now_ms: int) -> str:
     return f"""
 CASE
+    WHEN broken IS NOT NULL THEN 'the line is not JSON'
     {_id_reasons("user_id")}
     {_id_reasons("item_id")}
     WHEN type IS NULL THEN 'type is not known: ' || coalesce(type_t[:40], 'none')
-    WHEN ts IS NULL THEN 'ts is missing or not a time'
+    WHEN ts IS NULL AND ts_t IS NULL THEN 'ts is missing'
+    WHEN ts IS NULL THEN
+        'ts is not a time (known: seconds or milliseconds since 1970, and ISO 8601 as in 2024-05-31 18:45:00)'
     WHEN ts < 0 THEN 'ts lies before 1970'
     WHEN ts > {now_ms} THEN 'ts lies in the future'
     {_number_reasons("rating", "abs(rating) <= 1e6", "is beyond a million")}
@@ -163,13 +166,14 @@ def _insert(number: int, rows: Rows, staged: Staged, rejects: str, before: int, 
     time = f"time_ms({text['ts']})" if "ts" in rows.fields else f"({before} + row) * 1000"
     known = ", ".join(f"{literal(name)}: {literal(str(kind))}" for name, kind in TYPES.items())
     where = f"WHERE {rows.where}" if rows.where else ""
+    broken = "if(json_valid(line), NULL, line)" if rows.layout.kind == "json" else "NULL::VARCHAR"
     return f"""
 INSERT INTO events
 SELECT
     {number}, row, user_id, item_id, ts, type, rating, price, currency, quantity, session_id, refused,
     if(
         refused IS NULL, NULL,
-        concat_ws(', ', user_id, item_id, ts_t, type_t, rating_t, price_t, quantity_t)[:120]
+        coalesce(broken, concat_ws(', ', user_id, item_id, ts_t, type_t, rating_t, price_t, quantity_t))[:120]
     )
 FROM (
     SELECT *, {_reasons(now_ms)} AS refused FROM (
@@ -181,6 +185,7 @@ FROM (
         FROM (
             SELECT
                 row,
+                {broken} AS broken,
                 {text["user_id"]} AS user_id,
                 {text["item_id"]} AS item_id,
                 {text["ts"]} AS ts_t,

@@ -14,7 +14,7 @@ from shortlist.events.event import EventType
 from shortlist.home import Home
 from shortlist.importing.destination import Destination
 from shortlist.importing.events import FIELDS, TIME_MS, batches, item_ids, load_events
-from shortlist.importing.formats import recognise
+from shortlist.importing.formats import data_sets, recognise
 from shortlist.importing.found import Found, Staged, files_of, neighbours_of, stage
 from shortlist.importing.items import read_items
 from shortlist.importing.layout import look
@@ -62,6 +62,11 @@ async def import_files(
     """
     plan = plan_of(request)
     outcome = Outcome(format=plan.format)
+    if request.items is not None:
+        outcome.remarks += [
+            f"{rows.found.shown}: read {rows.meaning.replace(',', ', ')} (--map-items names other columns)"
+            for rows in plan.items
+        ]
     manifest = Manifest(home.path / "imports")
     with _said_in_one_line(), _workplace(home, threads) as (connection, folder):
         staged = _Stage(folder, request.encoding, report)
@@ -141,8 +146,15 @@ async def _import_events(
     if not entry.total:
         raise ImportFailed(_nothing_good("event", outcome))
     manifest.save(key, entry)
+    spoken_of = 0
     for ids in item_ids(connection, ITEMS):
+        spoken_of += len(ids)
         outcome.bare_items += await to.add_missing(ids)
+    if outcome.items and outcome.bare_items == spoken_of:
+        outcome.remarks.append(
+            f"none of the {spoken_of:,} items that events speak of is among the {outcome.items:,} items read;"
+            " is item_id the right column? --map-items item_id=COLUMN names another"
+        )
     await _import_seen(plan.seen, staged, connection, to, outcome)
     await _append(connection, list(keyed), key, entry, to, manifest, outcome, report)
     entry.finished_ms = now_ms
@@ -188,10 +200,12 @@ async def _append(
     outcome.earlier = entry.done + len(there)
     categories = await to.categories()
     for batch in batches(connection, keys, categories, skip=entry.done, size=to.batch):
-        entry.ends = to.ends()
-        manifest.save(key, entry)
+        if not there:  # else those ends hold what an interrupted run wrote, should this one die, too
+            entry.ends = to.ends()
+            manifest.save(key, entry)
         new = [event for event in batch if event.event_id not in there] if there else batch
         await to.append(new)
+        there.difference_update(event.event_id for event in batch)
         outcome.events += len(new)
         entry.done += len(batch)
         report("writing events", entry.done / entry.total)
@@ -209,6 +223,8 @@ def _refuse_half_done(manifest: Manifest, entry: Entry) -> None:
 def _plan_of_path(path: Path, request: Request) -> Plan:
     given = files_of(path)
     is_told = bool(request.mapping or request.type)
+    if not is_told:
+        _refuse_several(path, data_sets(given))
     if not is_told and (plan := recognise(given, neighbours_of(path))):
         return replace(plan, events=_named(plan.format, plan.events), items=_named(plan.format, plan.items))
     tables = _tables(path)
@@ -222,10 +238,22 @@ def _plan_of_path(path: Path, request: Request) -> Plan:
     return Plan("table", tuple(_events(found, request) for found in tables))
 
 
+def _refuse_several(path: Path, sets: Mapping[Path, Plan]) -> None:
+    """Two data sets in one shop would share ids that mean different things."""
+    if len(sets) > 1:
+        named = ", ".join(f"{place} ({plan.format})" for place, plan in sets.items())
+        raise FormatUnknown(
+            f"{path} holds {len(sets)} data sets: {named}; name the one to import, as in "
+            f"shortlist import {next(iter(sets))}"
+        )
+
+
 def _events(found: Found, request: Request) -> Rows:
     layout = look(found, request.encoding)
     try:
-        mapping = fit_mapping(layout, request.mapping, EVENT_NAMES, ("user_id", "item_id"), found.shown)
+        mapping = fit_mapping(
+            layout, request.mapping, EVENT_NAMES, ("user_id", "item_id"), found.shown, option="--map"
+        )
     except ColumnUnknown as unknown:
         if request.mapping:
             raise
@@ -241,7 +269,9 @@ def _events(found: Found, request: Request) -> Rows:
 
 def _items(found: Found, request: Request) -> Rows:
     layout = look(found, request.encoding)
-    mapping = fit_mapping(layout, request.items_mapping, ITEM_NAMES, ("item_id",), found.shown)
+    mapping = fit_mapping(
+        layout, request.items_mapping, ITEM_NAMES, ("item_id",), found.shown, option="--map-items"
+    )
     fields = {name: layout.text(column) for name, column in mapping.items()}
     return Rows(found, layout, fields, keep_rest=True, meaning=_meaning(mapping))
 
@@ -263,7 +293,9 @@ def _nothing_good(what: str, outcome: Outcome) -> str:
     if not outcome.refused:
         return f"there is no {what} in the file"
     reason, count = max(outcome.refused.items(), key=lambda pair: pair[1])
-    return f"no {what} could be read: {count} rows were refused because {reason}"
+    said = f"no {what} could be read: {count} rows were refused because {reason}"
+    example = next((one for one in outcome.examples if one.reason == reason), None)
+    return said + (f"; the first is line {example.line}: {example.value}" if example else "")
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def look(found: Found, encoding: str = "") -> Layout:
         raise Unreadable(f"{found.shown}: the file is empty")
     if head.startswith(b"PAR1"):
         return _parquet(found)
+    _refuse_binary(found, head)
     if not encoding:
         encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     codec_of(encoding)
@@ -101,7 +102,7 @@ def look(found: Found, encoding: str = "") -> Layout:
     if lines[0].lstrip().startswith("["):
         raise Unreadable(f"{found.shown}: one JSON array; write one object per line (JSON lines) instead")
     if lines[0].lstrip().startswith("{"):
-        return Layout("json", _keys(lines[:100]))
+        return Layout("json", _keys(found, lines[:100]))
     return _delimited(found, lines)
 
 
@@ -135,15 +136,52 @@ def _is_value(text: str) -> bool:
     return not text.strip() or text.strip()[0].isdigit() or text.strip()[0] in "-+."
 
 
-def _keys(lines: list[str]) -> tuple[str, ...]:
+def _keys(found: Found, lines: list[str]) -> tuple[str, ...]:
+    """The keys of the objects. What single lines have wrong is counted later; here none of them reads."""
     keys: dict[str, None] = {}
-    for line in lines:
+    why = "no object with a key"
+    for line in reversed(lines):
         try:
             row = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except msgspec.DecodeError as error:
+            why = str(error)
             continue
         keys.update(dict.fromkeys(row if isinstance(row, dict) else ()))
+    if not keys:
+        raise Unreadable(
+            f"{found.shown}: line 1 is not JSON: {why}; write one whole object per line (JSON lines)"
+        )
     return tuple(keys)
+
+
+# How files that are no tables begin, and what to say of them.
+MAGIC = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"RIFF", "a sound or picture"),
+    (b"%PDF", "a PDF document"),
+    (b"SQLite format 3", "a SQLite database"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"PK\x03\x04", "a zip or an Excel workbook; give a zip the suffix .zip, save a sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook; save the sheet as CSV"),
+    (b"\x80\x04", "a pickle of Python; write it as Parquet"),
+)
+CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+MOST_CONTROL = 0.02  # of the first bytes; text has none, or a stray one
+
+
+def _refuse_binary(found: Found, head: bytes) -> None:
+    """Raise Unreadable with what the file is when it is not text."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return  # UTF-16
+    what = next((name for magic, name in MAGIC if head.startswith(magic)), "")
+    strange = len(head) - len(head.translate(None, CONTROL))
+    if what or strange > MOST_CONTROL * len(head):
+        raise Unreadable(
+            f"{found.shown}: not text but {what or 'something binary'}; "
+            "CSV, TSV, JSON lines and Parquet are read"
+        )
 
 
 def _parquet(found: Found) -> Layout:

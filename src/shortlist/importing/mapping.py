@@ -74,6 +74,10 @@ def parse_map(text: str, fields: Sequence[str]) -> dict[str, str]:
         field, equals, column = (piece.strip() for piece in part.partition("="))
         if not equals or not column:
             raise ColumnUnknown(f"mapping {part!r}: write field=column, as in item_id=sku")
+        if field not in fields and column in fields:
+            raise ColumnUnknown(
+                f"mapping {part!r} is the wrong way round: the field comes first, write {column}={field}"
+            )
         if field not in fields:
             near = difflib.get_close_matches(field, fields, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
@@ -88,14 +92,19 @@ def fit_mapping(
     names: Mapping[str, Sequence[str]],
     needed: Sequence[str],
     file: str,
+    *,
+    option: str,
 ) -> dict[str, str]:
-    """Field → column of `layout`: what was told, and guesses for the rest.
+    """Field → column of `layout`: what was told, and guesses for the rest. option: what tells more of it.
 
     Raises ColumnUnknown for a column that is not there (naming the nearest), or when a needed field has none.
     """
     for field, column in told.items():
         if not layout.has(column):
-            raise ColumnUnknown(f"{file}: no column {column!r} for {field}; {_nearest(column, layout)}")
+            hint = _nearest(column, layout)
+            if layout.has(field) and column in names:
+                hint = f"is it the wrong way round? The field comes first: {column}={field}"
+            raise ColumnUnknown(f"{file}: no column {column!r} for {field}; {hint}")
     plain = {_plain(column): column for column in reversed(layout.columns)}
     taken = set(told.values())
     mapping = dict(told)
@@ -109,7 +118,7 @@ def fit_mapping(
         if field not in mapping:
             shown = ", ".join(layout.columns[:30])
             raise ColumnUnknown(
-                f"{file}: no column looks like {field}; say which one, as in --map {field}=COLUMN "
+                f"{file}: no column looks like {field}; say which one, as in {option} {field}=COLUMN "
                 f"(columns: {shown})"
             )
     return mapping

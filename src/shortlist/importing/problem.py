@@ -43,6 +43,8 @@ class Outcome(Struct):
     examples: list[Example] = msgspec.field(default_factory=list)
     unchanged: list[str] = msgspec.field(default_factory=list)  # files whose content had been imported before
 
+    remarks: list[str] = msgspec.field(default_factory=list)  # what a person should look at
+
     def refuse(self, reason: str, count: int = 1) -> None:
         """Count rows refused for a reason."""
         self.refused[reason] = self.refused.get(reason, 0) + count

@@ -1,6 +1,7 @@
 """The data sets that are recognised by their names and columns: one file each, asked in this order."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from shortlist.importing.formats.movielens import movielens
 from shortlist.importing.formats.online_retail import online_retail
@@ -18,7 +19,19 @@ FORMATS: tuple[Recognise, ...] = (movielens, retailrocket, rees46, yoochoose, on
 
 def recognise(given: Sequence[Found], beside: Sequence[Found]) -> Plan | None:
     """The plan of the first format that knows the files."""
-    for format_ in FORMATS:
-        if plan := format_(given, beside):
-            return plan
-    return None
+    return next((plan for format_ in FORMATS if (plan := format_(given, beside))), None)
+
+
+def data_sets(given: Sequence[Found]) -> dict[Path, Plan]:
+    """Each data set among the files, by where it lies: its folder or zip, or its first file where several
+    share those."""
+    places: dict[Path, list[Found]] = {}
+    for found in given:
+        places.setdefault(found.path if found.member else found.path.parent, []).append(found)
+    sets: dict[Path, Plan] = {}
+    for place, files in places.items():
+        plans = [plan for format_ in FORMATS if (plan := format_(files, ()))]
+        for plan in plans:
+            rows = (*plan.events, *plan.items)
+            sets[place if len(plans) == 1 else rows[0].found.path] = plan
+    return sets
