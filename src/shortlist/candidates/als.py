@@ -1,5 +1,6 @@
 """Collaborative filtering by implicit ALS, the user folded in from their last items at the time of asking."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -7,34 +8,50 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
+from shortlist.candidates.cold import ColdMap, taken_among
 from shortlist.candidates.past import last_distinct, strengths
 from shortlist.candidates.source import Query
 from shortlist.candidates.vectors import VectorSource
+from shortlist.catalog.encoder import unit
+from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
-from shortlist.retrieval.index import VectorIndex
+from shortlist.retrieval.index import Index, VectorIndex
 from shortlist.settings import TrainingSettings
+
+MAP_USERS, MAP_CELLS = 200, 20_000_000  # users whose lists scale the map of cold items; fewer × more items
 
 
 class Als(VectorSource):
     """Items and users in one space; what lies in the user's direction is proposed.
 
     The user's vector is solved from the last 200 items with the confidence and regularisation of training
-    (Hu, Koren and Volinsky 2008), so somebody who clicked a minute ago is no stranger.
+    (Hu, Koren and Volinsky 2008), so somebody who clicked a minute ago is no stranger. An item that few
+    people or nobody touched has the factors that a map from its text and attributes expects; its own take
+    over as interactions come in.
     """
 
     name = "als"
     signal_names = ("cos_last", "cos_last3", "cos_recent")
 
     def __init__(
-        self, index: VectorIndex, gram: NDArray[np.float64], *, confidence: float, typical: float
+        self,
+        index: VectorIndex,
+        touched: BoolArray,
+        gram: NDArray[np.float64],
+        cold: ColdMap,
+        *,
+        confidence: float,
+        typical: float,
     ) -> None:
-        """gram: (f, f) YᵀY + λI. confidence: α. typical: weight of the usual event."""
-        self.index, self.gram, self.confidence, self.typical = index, gram, confidence, typical
-        self.factors = index.vectors
-        norms = np.linalg.norm(self.factors, axis=1) if len(self.factors) else np.zeros(0)
-        self.inverse_norms = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+        """touched: (n,) whether anybody had it in training. gram: (f, f) YᵀY + λI, Y as learned from
+        interactions alone. cold: makes factors of new items. confidence: α. typical: weight of the usual
+        event."""
+        self.index: Index = index
+        self.touched, self.gram, self.cold = touched, gram, cold
+        self.confidence, self.typical = confidence, typical
+        self.factors = index.vectors  # of training; `index` has those that came since
 
     @classmethod
     def fit(
@@ -47,8 +64,10 @@ class Als(VectorSource):
         confidence: float = 40.0,
         factors: int | None = None,
         iterations: int = 12,
+        texts: FloatArray | None = None,
     ) -> Self:
-        """Learn from everything in `data`."""
+        """Learn from everything in `data`. texts: (n, d) vectors of what is said of the items; None: items
+        that nobody touched stay unknown."""
         from implicit.als import AlternatingLeastSquares
         from threadpoolctl import threadpool_limits
 
@@ -70,47 +89,76 @@ class Als(VectorSource):
         vectors = (
             np.asarray(model.item_factors, np.float32) if matrix.nnz else np.zeros((n, size), np.float32)
         )
-        seen = np.bincount(data.items, minlength=n)[:n] > 0
-        vectors[~seen] = 0  # never interacted with: what is left of the random start means nothing
+        counts = np.bincount(data.items, minlength=n)[:n]
+        touched = counts > 0
+        vectors[~touched] = 0  # what is left of the random start means nothing
         gram = vectors.T.astype(np.float64) @ vectors + regularization * np.eye(vectors.shape[1])
+        cold = ColdMap.none(vectors.shape[1])
+        if texts is not None and matrix.nnz:
+            most = min(MAP_USERS, max(MAP_CELLS // n, 20))
+            some = np.sort(np.random.default_rng(settings.seed).permutation(matrix.shape[0])[:most])
+            cold = ColdMap.fit(
+                items.items[:n], texts, vectors, counts,
+                users=np.asarray(model.user_factors, np.float32)[some],
+                seen=matrix[some].toarray() > 0, seed=settings.seed,
+            )  # fmt: skip
+            vectors = cold.blended(items.items[:n], texts, vectors, counts, float(data.ts_s[-1]) * 1000)
         index = VectorIndex.over(vectors, threads=settings.threads)
-        return cls(index, gram, confidence=confidence, typical=typical)
+        return cls(index, touched, gram, cold, confidence=confidence, typical=typical)
 
     def exact(self) -> Self:
         """The same model without approximate search."""
         return type(self)(
-            VectorIndex(self.factors, None), self.gram, confidence=self.confidence, typical=self.typical
-        )
+            VectorIndex(self.factors, None), self.touched, self.gram, self.cold,
+            confidence=self.confidence, typical=self.typical,
+        )  # fmt: skip
 
     def arrays(self) -> Arrays:
         """The artifact."""
-        rest = {"gram": self.gram, "confidence": np.array([self.confidence, self.typical])}
-        return {**self.index.arrays(), **rest}
+        rest = {
+            "touched": self.touched,
+            "gram": self.gram,
+            "confidence": np.array([self.confidence, self.typical]),
+        }
+        return {**self.index.arrays(), **self.cold.arrays(), **rest}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The fitted source again."""
         confidence, typical = (float(v) for v in arrays["confidence"])
         gram = arrays["gram"].astype(np.float64, copy=False)
-        return cls(VectorIndex.from_arrays(arrays), gram, confidence=confidence, typical=typical)
+        return cls(
+            VectorIndex.from_arrays(arrays), arrays["touched"].astype(np.bool_, copy=False), gram,
+            ColdMap.from_arrays(arrays), confidence=confidence, typical=typical,
+        )  # fmt: skip
+
+    def placed(
+        self, positions: IntArray, items: Sequence[Item | None], texts: FloatArray
+    ) -> FloatArray | None:
+        """As the map expects; an item that people took stays where they put it until the next training."""
+        if not len(self.cold.weights):
+            return None
+        rows = self.cold.factors(items, texts)
+        taken = taken_among(positions, self.touched)
+        rows[taken] = self.index.rows(positions[taken])
+        return rows
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosines: to the last item, mean to the last three, to the last twenty weighted by 1 / distance."""
         found = np.zeros((len(positions), 3), np.float32)
-        last, distance = last_distinct(query, len(self.factors), 20)
-        known = positions < len(self.factors)
-        if not len(last) or not known.any():
+        last, distance = last_distinct(query, len(self.index), 20)
+        if not len(last) or not len(positions):
             return found
-        at = positions[known]
-        past = self.factors[last] * self.inverse_norms[last][:, None]
+        past = unit(self.index.rows(last))
         near = np.stack([past[0], past[:3].mean(0), (1 / (1 + distance)) @ past])
-        found[known] = (self.factors[at] @ near.astype(np.float32).T) * self.inverse_norms[at][:, None]
-        return found
+        rows = self.index.rows(positions)
+        norms = np.sqrt(np.einsum("nf,nf->n", rows, rows))
+        return (rows @ near.astype(np.float32).T) / np.maximum(norms, 1e-9)[:, None]
 
     def user(self, query: Query) -> FloatArray | None:
         """The folded-in vector (f,), made once per query; None without a known past."""
         if "als:user" not in query.memo:
-            items, strength = strengths(query, len(self.factors), self.typical)
+            items, strength = strengths(query, len(self.index), self.typical)
             query.memo["als:user"] = self.solved(items, strength * self.confidence)
         user: FloatArray | None = query.memo["als:user"]
         return user
@@ -119,7 +167,7 @@ class Als(VectorSource):
         """The vector (f,) of somebody who chose these items with these confidences (α × strength)."""
         if not len(items):
             return None
-        rows = self.factors[items]
+        rows = self.index.rows(items)
         excess = np.maximum(confidence - 1, 0)[:, None] * rows
         left = self.gram + rows.T @ excess
         right = confidence @ rows

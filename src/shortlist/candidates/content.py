@@ -1,5 +1,6 @@
 """Items like the last ones in words, category and brand: works for what nobody has touched yet."""
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from shortlist.candidates.source import Query
 from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.embeddings import digest
 from shortlist.catalog.encoder_tfidf import TfidfEncoder
+from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.index import VectorIndex
@@ -78,7 +80,7 @@ class Content(VectorSource):
         twin._table = table
         return twin
 
-    def placed(self, positions: IntArray, texts: FloatArray) -> FloatArray:
+    def placed(self, positions: IntArray, items: Sequence[Item | None], texts: FloatArray) -> FloatArray:
         """Where their texts are."""
         return texts
 

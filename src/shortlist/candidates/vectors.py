@@ -1,6 +1,7 @@
 """A source whose users and items are vectors of one space: it proposes the items nearest to the user."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from copy import copy
 from typing import Self
 
@@ -11,6 +12,7 @@ from shortlist.candidates.dense import NOTHING
 from shortlist.candidates.past import barred
 from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
+from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.retrieval.index import Index, VectorIndex
 from shortlist.retrieval.live import LiveIndex
@@ -29,10 +31,12 @@ class VectorSource(TrainedSource):
     def user(self, query: Query) -> FloatArray | None:
         """(dimensions,) the vector of this user's past; None where it says nothing."""
 
-    def placed(self, positions: IntArray, texts: FloatArray) -> FloatArray | None:
+    def placed(
+        self, positions: IntArray, items: Sequence[Item | None], texts: FloatArray
+    ) -> FloatArray | None:
         """(n, index.dim) where items lie that are new, or said to be something else; None: it takes no such.
 
-        texts: (n, d) what the model's encoder says of them; zeros where it says nothing."""
+        items: (n,). texts: (n, d) what the model's encoder says of them; zeros where it says nothing."""
         return None
 
     def live(self, table: ItemTable, base: VectorIndex | None = None) -> Self:

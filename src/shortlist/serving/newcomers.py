@@ -210,7 +210,7 @@ class Newcomers:
         now.reach(int(positions.max()) + 1)
         n, table = len(now.model.item_ids), now.snapshot.table
         came: list[tuple[int, Item, int]] = []
-        gone: list[int] = []
+        gone: list[tuple[int, None, int]] = []
         for position in positions.tolist():
             item = table.items[position]
             words = digest(item)
@@ -219,12 +219,12 @@ class Newcomers:
             if item is not None:
                 came.append((position, item, words))
             elif position >= n:  # one of the model's own stays where it was, behind the filters, for its past
-                gone.append(position)
+                gone.append((position, None, 0))
         if gone:
-            self._put(now, gone, np.zeros((len(gone), now.encoder.dim), np.float32), [0] * len(gone))
+            self._put(now, gone, np.zeros((len(gone), now.encoder.dim), np.float32))
         if came:
             vectors, made = self._encoded(now, came)
-            self._put(now, [position for position, _, _ in came], vectors, [words for _, _, words in came])
+            self._put(now, came, vectors)
             if began is not None:
                 telemetry.NEW_ITEM.observe(perf_counter() - began)
             self._keep(now, made)
@@ -246,15 +246,15 @@ class Newcomers:
             vectors[missing] = now.encoder.encode([came[row][1] for row in missing])
         return vectors, [Embedding(came[row][1].item_id, came[row][2], vectors[row]) for row in missing]
 
-    def _put(
-        self, now: _Followed, positions: Sequence[int], texts: FloatArray, digests: Sequence[int]
-    ) -> None:
-        at = np.array(positions, np.int32)
+    def _put(self, now: _Followed, came: Sequence[tuple[int, Item | None, int]], texts: FloatArray) -> None:
+        at = np.array([position for position, _, _ in came], np.int32)
+        items = [item for _, item, _ in came]
         for source, index in now.indexes.values():
-            rows = source.placed(at, texts)
+            rows = source.placed(at, items, texts)
             if rows is not None:
                 index.put(at, rows)
-        now.digests[at] = digests  # last: an index built from here on holds what the digests say
+        # Last: an index built from here on holds what the digests say.
+        now.digests[at] = [words for _, _, words in came]
 
     def _kept(self, now: _Followed) -> dict[str, Embedding]:
         if self._stored is None:

@@ -162,11 +162,12 @@ def fit_sources(
     """Every source, fitted on `data`, by name. texts: (items, d) as encoded; None: by TF-IDF."""
     steps = len(_PLAIN) + 3
     report(stage, 0.0)
-    collaborative = Als.fit(
-        data, items, settings, regularization=options.regularization, confidence=options.confidence
-    )
-    report(stage, 1 / steps)
     content = Content.fit(data, items, settings, texts=texts)
+    report(stage, 1 / steps)
+    collaborative = Als.fit(
+        data, items, settings, regularization=options.regularization, confidence=options.confidence,
+        texts=content.index.rows(np.arange(len(data.item_ids), dtype=np.int32)),
+    )  # fmt: skip
     report(stage, 2 / steps)
     near = ItemToItem.fit(data, items, settings, als=collaborative, content=content)
     sources: dict[str, TrainedSource] = {s.name: s for s in (collaborative, content, near)}
