@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from shortlist.candidates.trained import TrainedSource
+from shortlist.catalog.encoder import Encoder
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.database import open_database
@@ -37,7 +38,7 @@ from shortlist.ranking.scorer_onnx import OnnxScorer
 from shortlist.serving.cache_memory import MemorySlateCache
 from shortlist.serving.serving import Serving, clock_ms
 from shortlist.settings import Settings
-from shortlist.training.fit import Options, fit_sources, limits
+from shortlist.training.fit import Options, encoded, fit_sources, fit_tfidf, limits
 from shortlist.training.ranker import FittedRanker, sized
 from shortlist.training.rows import Seen, rows_of
 from shortlist.training.windows import windows
@@ -103,23 +104,28 @@ def fitted_model(size: int) -> Model:
     """All sources and a ranker of `TREES` trees; kept in .bench, since fitting takes minutes."""
     folder = FOLDER / f"model-{size}"
     try:
-        load_model(folder, "1", OnnxScorer)
-    except ModelCorrupt:  # none yet, or one of other code
+        is_usable = load_model(folder, "1", OnnxScorer).encoder is not None
+    except ModelCorrupt:
+        is_usable = False
+    if not is_usable:  # none yet, or one of other code
         shutil.rmtree(folder, ignore_errors=True)
     data, table = interactions(size, min(size, 15_000), 20), ItemTable(items_of(size), 1)
     if not (folder / artifacts.MANIFEST).exists():
         began = time.perf_counter()
         print(f"fitting a model of {size} items (once)", file=sys.stderr)
         options = Options(regularization=30.0, confidence=10.0, graph=True)
-        sources = fit_sources(data, table, Settings().training, options, _said, "models")
-        _save(folder, size, sources, _ranker(sources, data))
+        training = Settings().training
+        encoder, texts = encoded(table, size, training, _said, fit_tfidf)
+        sources = fit_sources(data, table, training, options, _said, "models", texts)
+        _save(folder, size, sources, encoder, _ranker(sources, data))
         print(f" fitted in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     model = load_model(folder, "1", OnnxScorer)
     assert model.ranker is not None
     if model.ranker.feature_names != feature_names(list(model.sources.values())):  # the code moved on
         ranker = _ranker(model.sources, data)
         shutil.move(folder, aside := folder.with_suffix(".old"))
-        _save(folder, size, load_model(aside, "1", OnnxScorer).sources, ranker)
+        assert model.encoder is not None
+        _save(folder, size, load_model(aside, "1", OnnxScorer).sources, model.encoder, ranker)
         shutil.rmtree(aside)
         model = load_model(folder, "1", OnnxScorer)
     return model
@@ -137,13 +143,16 @@ def _ranker(sources: dict[str, TrainedSource], data: Interactions) -> FittedRank
     return sized(rows, chain.feature_names, TREES, Calibration(), threads=1, seed=7)
 
 
-def _save(folder: Path, items: int, sources: dict[str, TrainedSource], ranker: FittedRanker) -> None:
+def _save(
+    folder: Path, items: int, sources: dict[str, TrainedSource], encoder: Encoder, ranker: FittedRanker
+) -> None:
     artifacts.save(
         Artifact(
             trained_ms=int(NOW_S * 1000),
             data_end_s=NOW_S,
             item_ids=[f"item-{number}" for number in range(items)],
             sources={name: source.arrays() for name, source in sources.items()},
+            encoder=encoder.arrays(),
             ranker=ranker.onnx,
             ranker_info={
                 "feature_names": ranker.feature_names,
