@@ -63,6 +63,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     from shortlist.catalog.outbox import Publisher
     from shortlist.coldstart.exploration import Exploration
     from shortlist.coldstart.keeper import LedgerKeeper
+    from shortlist.coldstart.onboarding import Onboarding
     from shortlist.events.collector import Collector
     from shortlist.events.enrich import no_country, open_country
     from shortlist.features.retention import Retention
@@ -144,6 +145,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             home=home,
             serving=serving,
             collector=Collector(loop.log, category_of, settings, country=country),
+            onboarding=Onboarding(loop.log, lambda: serving.table),
             items=items,
             table=lambda: serving.table,
             features=loop.features,

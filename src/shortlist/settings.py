@@ -238,6 +238,25 @@ class ExplorationSettings(Struct, frozen=True, forbid_unknown_fields=True):
     salt: Annotated[str, said("Chooses which users see which new item; another one draws anew.")] = "new"
 
 
+class ColdStartSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """First slates of new users (flow 9)."""
+
+    explores: Annotated[
+        Literal["answered", "everyone", "off"],
+        said(
+            "Whose first slates explore: of those who answered or skipped the survey, of everyone new, or of "
+            "nobody (popular items at first, personal ones from the first interaction on)."
+        ),
+    ] = "answered"
+    stages: Annotated[
+        str,
+        said(
+            "Share of a slate that explores: rows of interactions, days since the first event, and share, "
+            "semicolons between; of the rows whose interactions and days are reached the last one counts."
+        ),
+    ] = "0 0 0.7; 1 0 0.6; 3 0 0.5; 5 0 0.4; 7 0 0.3; 0 7 0.3; 10 0 0"
+
+
 class TrainingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The training pipeline (flow 5)."""
 
@@ -281,6 +300,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheSettings = field(default_factory=CacheSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     exploration: ExplorationSettings = field(default_factory=ExplorationSettings)
+    coldstart: ColdStartSettings = field(default_factory=ColdStartSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 

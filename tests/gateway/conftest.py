@@ -13,6 +13,8 @@ from msgspec import Struct
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import CatalogStore, Change, ItemExists, ItemUnknown
 from shortlist.catalog.table import ItemTable
+from shortlist.coldstart.onboarding import Onboarding
+from shortlist.events.log import EventLog, Record, Stored
 from shortlist.features.store import Features, Seen
 from shortlist.gateway.app import Gateway, build
 from shortlist.gateway.auth import Authority, token_for
@@ -69,6 +71,19 @@ class Slates:
             "recommendations": [],
             "model": None,
             "took_ms": 1.0,
+        }
+        return Body(msgspec.json.encode(answer))
+
+    async def survey(self, user_id: str, request_id: str = "") -> Body:
+        card = {"item_id": "i0", "title": "Kettle", "image": "/k.svg"}
+        category = {"category": "kitchen", "items": 1, "image": "/k.svg"}
+        answer: dict[str, Any] = {
+            "request_id": request_id,
+            "user_id": user_id,
+            "choose": 1,
+            "categories": [category],
+            "items": [card],
+            "stars": [1, 5],
         }
         return Body(msgspec.json.encode(answer))
 
@@ -210,6 +225,45 @@ class FewFeatures:
         self.known.pop(user_id, None)
 
 
+class MemoryLog(EventLog):
+    """A log in a list, of one partition."""
+
+    def __init__(self) -> None:
+        self.records: list[Stored] = []
+
+    async def append(self, topic: str, records: Sequence[Record]) -> list[tuple[int, int]]:
+        begin = len(self.records)
+        self.records += [Stored(0, begin + n, 0, record.value) for n, record in enumerate(records)]
+        return [(0, begin + n) for n in range(len(records))]
+
+    def append_soon(self, topic: str, records: Sequence[Record]) -> None:
+        raise NotImplementedError
+
+    def partitions(self, topic: str) -> int:
+        return 1
+
+    def begins(self, topic: str) -> list[int]:
+        return [0]
+
+    def ends(self, topic: str) -> list[int]:
+        return [len(self.records)]
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
+        return self.records[offset : offset + limit]
+
+    def wait(self, topic: str, ends: Sequence[int], timeout_s: float) -> list[int]:
+        return self.ends(topic)
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        return {}
+
+    def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        pass
+
+    def truncate(self, topic: str, partition: int, before: int) -> None:
+        pass
+
+
 class Running:
     """The application with its stand-ins in reach, and clients that send as somebody."""
 
@@ -218,6 +272,7 @@ class Running:
         self.slates, self.collector, self.features = Slates(), Collector(), FewFeatures()
         self.catalog = Items(ITEMS)
         self.keys = open_keys(home, settings)
+        self.log = MemoryLog()
         secret = self.keys.keys.hs256
         assert secret is not None
         self.secret = secret
@@ -226,6 +281,7 @@ class Running:
                 home=home,
                 serving=self.slates,
                 collector=self.collector,
+                onboarding=Onboarding(self.log, lambda: self.catalog.table),
                 items=self.catalog,
                 table=lambda: self.catalog.table,
                 features=self.features,

@@ -24,6 +24,8 @@ ANSWERS = [
     ("GET", "/items", None, answers.ItemPage),
     ("GET", "/categories", None, answers.Categories),
     ("GET", "/users/ann", None, answers.UserAnswer),
+    ("POST", "/onboarding", {"user_id": "ann"}, answers.SurveyAnswer),
+    ("POST", "/onboarding/submit", {"user_id": "ann", "categories": ["light"]}, answers.AnswersKept),
     ("GET", "/health/live", None, answers.Health),
     ("GET", "/health/ready", None, answers.Health),
 ]

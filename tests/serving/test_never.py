@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.serving.conftest import NOW, Noted, Shop, catalog, fitted, ids
@@ -99,6 +100,8 @@ steps = st.lists(
         st.tuples(st.just("ask"), users, st.sampled_from([1, 10, 40]), st.sampled_from([1, 2])),
         st.tuples(st.just("category"), users, st.sampled_from(["Kettles", "Toys"])),
         st.tuples(st.just("similar"), users, item_ids),
+        st.tuples(st.just("answer"), users, st.sampled_from([(), ("Toys",), ("Kettles", "Books", "Lamps")])),
+        st.tuples(st.just("see"), users, item_ids),
         st.tuples(st.just("later"), st.sampled_from([1_000, 3_700_000, 90_000_000])),
         st.tuples(st.just("swap"), st.sampled_from(["1", "2", ""])),
         st.tuples(st.just("break"), st.booleans()),
@@ -246,6 +249,15 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                     found = await serving.similar(item_id, 10, user)
                     forbidden = truth.forbidden(user, shop.now, "similar")
                     assert not (forbidden | {item_id}) & {item for item, _ in found.items}
+                case "answer", user, categories:
+                    shop.fold(user, "preferences", "", categories=categories, ratings={ITEMS[3]: 5.0})
+                    await look(user)
+                    asked = msgspec.json.decode((await serving.survey(user)).body)
+                    assert not truth.forbidden(user, shop.now) & {card["item_id"] for card in asked["items"]}
+                case "see", user, item:
+                    for _ in range(5):
+                        shop.fold(user, "impression", named(item, user))
+                    await look(user)
                 case "later", ms:
                     shop.now += ms
                 case "rules", numbers:

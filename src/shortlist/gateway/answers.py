@@ -114,6 +114,40 @@ class ItemPage(Struct):
     next_offset: int | None
 
 
+class CategoryAsked(Struct):
+    """A category to choose: how many items it has, and the picture of its most popular one."""
+
+    category: str
+    items: int
+    image: str
+
+
+class SurveyAnswer(Struct, kw_only=True):
+    """What a new user is asked. `choose`: how many categories to suggest. `stars`: from, to."""
+
+    request_id: str
+    user_id: str
+    choose: int
+    categories: list[CategoryAsked]
+    items: list[ItemCard]
+    stars: list[int]
+
+
+class AnswersKept(Struct):
+    """The answers are durable, as one event."""
+
+    user_id: str
+    event_id: str
+
+
+class GuestMerged(Struct):
+    """How many of a guest's last events were told; those told before do not count again."""
+
+    user_id: str
+    guest: str
+    events: int
+
+
 class CategoryCount(Struct):
     """A primary category and how many items of it may be served."""
 
@@ -158,6 +192,8 @@ class UserAnswer(Struct, kw_only=True):
     affinity: dict[str, float]
     purchased: dict[str, float]
     session: SessionSaid | None
+    preferred: list[str]
+    stars: dict[str, float]
     version: int
     taste_version: int
 

@@ -25,6 +25,7 @@ from shortlist.gateway.auth import Caller
 from shortlist.gateway.events import event_routes
 from shortlist.gateway.gate import Gate
 from shortlist.gateway.items import item_routes
+from shortlist.gateway.onboarding import onboarding_routes
 from shortlist.gateway.openapi import document
 from shortlist.gateway.operations import operation_routes
 from shortlist.gateway.problems import Told, tell
@@ -63,6 +64,7 @@ def build(shop: Shop, settings: Settings) -> "Gateway":
     routes = [
         *slate_routes(shop, gate, settings.serving),
         *event_routes(shop, gate),
+        *onboarding_routes(shop, gate),
         *item_routes(shop, gate),
         *user_routes(shop, gate),
         *operation_routes(health),

@@ -46,6 +46,8 @@ UNAVAILABLE = Kind(503, "unavailable", "Not available right now", is_told=False,
 KINDS: Mapping[str, Kind] = {
     "AskInvalid": BAD_REQUEST,
     "BadRequest": BAD_REQUEST,
+    "AnswersInvalid": BAD_REQUEST,
+    "MergeInvalid": BAD_REQUEST,
     "ItemInvalid": BAD_REQUEST,
     "BodyMalformed": BAD_REQUEST,
     "TooManyEvents": Kind(413, "too-many-events", "Too many events in one request"),

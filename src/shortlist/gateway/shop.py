@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
+from shortlist.events.event import Event
 from shortlist.features.store import Features
 from shortlist.gateway.auth import Authority
 from shortlist.gateway.limits import RateLimiter
@@ -38,6 +39,9 @@ class Recommends(Protocol):
         self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
     ) -> Answered:
         """Items like one."""
+
+    async def survey(self, user_id: str, request_id: str = "") -> Answered:
+        """What a new user is asked."""
 
     async def rank(
         self,
@@ -74,6 +78,25 @@ class Collects(Protocol):
         """Take events; subject None: of any user."""
 
 
+class Onboards(Protocol):
+    """`coldstart.Onboarding` as the gateway sees it."""
+
+    async def submit(
+        self,
+        user_id: str,
+        categories: Sequence[str],
+        ratings: Mapping[str, float],
+        *,
+        skipped: bool,
+        event_id: str | None,
+        now_ms: int,
+    ) -> Event:
+        """Log the answers to the survey."""
+
+    async def merge(self, user_id: str, guest: str, *, now_ms: int) -> Event | None:
+        """Log that a guest is this user; None where the guest did nothing."""
+
+
 class KnowsUsers(Protocol):
     """`features.FeatureStore` as the gateway sees it: blocking, for worker threads."""
 
@@ -99,6 +122,7 @@ class Shop:
     home: Home
     serving: Recommends
     collector: Collects
+    onboarding: Onboards
     items: CatalogStore
     table: Callable[[], ItemTable]
     features: KnowsUsers

@@ -70,6 +70,8 @@ def summary(user_id: str, features: Features, titles: dict[str, str]) -> UserAns
         affinity={category: round(weight, 4) for category, weight in strongest},
         purchased=features.purchased,
         session=session,
+        preferred=features.preferred,
+        stars=features.stars,
         version=features.version,
         taste_version=features.taste_version,
     )

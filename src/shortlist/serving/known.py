@@ -11,7 +11,8 @@ import numpy as np
 from shortlist.arrays import BoolArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
-from shortlist.features.store import Features
+from shortlist.coldstart.profile import disliked, liked
+from shortlist.features.store import Features, Seen
 from shortlist.ranking.conditions import parse
 from shortlist.ranking.rules import Applied
 from shortlist.serving.slate import BROWSING
@@ -104,7 +105,7 @@ def known_of(
 
 def banned(features: Features, snapshot: Snapshot, rules: RuleSettings) -> IntArray:
     """Positions that must not come."""
-    ids: Iterable[str] = features.disliked
+    ids: Iterable[str] = chain(features.disliked, disliked(features) if features.stars else ())
     if not rules.repeat_purchases:
         ids = chain(ids, features.purchased, features.consumed)
     return snapshot.table.positions(ids)
@@ -117,7 +118,7 @@ def own_categories(features: Features, snapshot: Snapshot) -> tuple[int, ...]:
     if not names:
         recent = Counter(table.category_of(seen.item_id) for seen in features.history[-RECENT:])
         names = [name for name, _ in recent.most_common() if name is not None]
-    codes = (table.category_code(name) for name in names)
+    codes = (table.category_code(name) for name in dict.fromkeys([*names, *features.preferred]))
     return tuple(code for code in codes if code >= 0)[:CATEGORIES]
 
 
@@ -131,7 +132,10 @@ def query_of(
 ) -> Query:
     """The user's past as the sources read it. The clock is the data's own (the model's end or the user's last
     event), so that a slate does not change while nothing happens."""
-    position, history = snapshot.table.position, features.history
+    position = snapshot.table.position
+    # What the survey's stars say of taste is a past, too: of the moment it was answered.
+    stars = [Seen(item_id, "rating", features.answered_ts, 0) for item_id in liked(features)]
+    history = [*stars, *features.history] if stars else features.history
     weight = {name: getattr(weights, name) for name in weights.__struct_fields__}
     data_end_s = snapshot.model.data_end_s if snapshot.model is not None else 0.0
     return query_from(

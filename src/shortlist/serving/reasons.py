@@ -29,6 +29,7 @@ WORDS = {
     "new": "New in our shop",
     "catalog": "From our catalog",
     "pinned": "Picked for you by the shop",
+    "variety": "Something different: {}",
 }
 
 # What the last event on an item says of why its neighbours come.
@@ -46,8 +47,8 @@ LINKED = ("item_to_item", "content", "item_knn", "transitions")
 def words(code: str, because: str, table: ItemTable) -> str:
     """The sentence of a reason. An item without a title is called by its id."""
     if not because:
-        return WORDS[code].format("").rstrip()
-    if code == "popular_category":
+        return WORDS[code].format("").rstrip(" :")
+    if code in ("popular_category", "variety"):
         return WORDS[code].format(because)
     position = table.position(because)
     item = table.items[position] if position >= 0 else None

@@ -10,19 +10,24 @@ import numpy as np
 from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
+from shortlist.coldstart.fatigue import damped, damping
+from shortlist.coldstart.profile import liked
+from shortlist.coldstart.stage import Stages
+from shortlist.events.event import EventType
 from shortlist.features.store import Features, FeatureStore
 from shortlist.ranking import rerank
 from shortlist.ranking.chain import Gather
 from shortlist.ranking.rules import Applied
-from shortlist.serving import fallback
+from shortlist.serving import fallback, first_slate
 from shortlist.serving.cache import Pool, PooledItem
 from shortlist.serving.known import Known, allowed, applied, known_of, query_of
 from shortlist.serving.reasons import reasons
-from shortlist.serving.slate import BROWSING, CATALOG, FRESH
+from shortlist.serving.slate import BROWSING, CATALOG, FRESH, ONBOARDING
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import RuleSettings, Settings
 
 WARM_ITEMS, WARM_TIMES = 50, 3
+NOT_TIRED: tuple[IntArray, FloatArray] = NOTHING, np.empty(0, np.float32)
 STEP_S = 30.0  # between the items of a past that comes without times: a quick session
 
 
@@ -41,6 +46,7 @@ class Recommender:
         self.features, self.gather, self.settings, self.now_ms = features, gather, settings, now_ms
         self.attributes = attributes
         self._settings_version = version_of(settings.rules)
+        self.stages = Stages(settings.coldstart)
 
     def rules_version(self, known: Known, category: str, context: str) -> str:
         """Names the rules, of settings and operators, that make such a pool of this user now."""
@@ -58,16 +64,28 @@ class Recommender:
         """The pool of a user. where: the request's filter.
 
         Raises StoreUnavailable when their features cannot be read."""
-        settings, code = self.settings, category_code(category, snapshot)
         user = self.features.read([user_id], self.now_ms())[0]  # → feature store: GET user
+        settings, code, now_ms = self.settings, category_code(category, snapshot), self.now_ms()
         known = known_of(user, snapshot, settings.rules, self.attributes(user_id))
         query = query_of(user, snapshot, settings.weights, category=code, context=context)
         mask = allowed(known, settings.rules, code, context=context, where=where)
         by = applied(known, self.settings.rules, code, context)
-        items, missing = self.items(
-            query, mask, snapshot, last_types(user, snapshot), known.categories, by.factors
-        )
-        return self._pool(known, items, missing, trace_id, by=by), known
+        is_home = context == BROWSING and not category and not where
+        share = self.stages.share(user, now_ms) if is_home else 0.0
+        is_first = is_home and self.stages.is_first(user)
+        missing: dict[str, str] = {}
+        if is_first:  # → flow 9: a new user
+            items = first_slate.popular_items(user, known, mask, settings.cache.pool)
+        else:
+            tired = damping(user, snapshot.table, settings.features, now_ms)
+            last = last_types(user, snapshot)
+            items, missing = self.items(query, mask, snapshot, last, known.categories, by.factors, tired)
+        if share > 0.0:
+            items = first_slate.explored(
+                items, share, user_id=user_id, user=user, known=known, mask=mask, settings=settings
+            )
+        tier = ONBOARDING if is_first or share > 0.0 else ""
+        return self._pool(known, items, missing, trace_id, tier, by=by), known
 
     def pool_of_history(
         self, history: Sequence[str], snapshot: Snapshot, trace_id: str, where: str = ""
@@ -122,10 +140,12 @@ class Recommender:
         last_type: Mapping[int, str],
         categories: Sequence[int],
         factors: FloatArray | None = None,
+        tired: tuple[IntArray, FloatArray] = NOT_TIRED,
     ) -> tuple[list[PooledItem], dict[str, str]]:
         """The best items for a past, with reasons, best first; and which sources are missing, and why.
 
-        factors: what operator rules multiply scores by."""
+        factors: what operator rules multiply scores by. tired: positions that were shown too often in vain,
+        and the share of its score that each keeps."""
         size, items, positions, missing = self.settings.cache.pool, [], NOTHING, {}
         if snapshot.chain is not None and snapshot.model is not None:
             ranked = snapshot.chain.rank(query, mask, self.gather)  # → sources side by side, → the ranker
@@ -133,6 +153,7 @@ class Recommender:
                 ranked.positions, ranked.scores, self._trending(snapshot), self.settings.rules
             )
             scores = rerank.weighted(ranked.positions, scores, factors)
+            scores = damped(ranked.positions, scores, tired)
             best = rerank.ranking(scores)[:size]  # → rules: those that need the whole list
             positions, scores = ranked.positions[best], scores[best]
             why = reasons(
@@ -220,7 +241,8 @@ def category_code(category: str, snapshot: Snapshot) -> int:
 def last_types(features: Features, snapshot: Snapshot) -> dict[int, str]:
     """Position of a past item → what the user did with it last."""
     position = snapshot.table.position
-    return {position(seen.item_id): seen.type for seen in features.history}
+    of_survey = {position(item_id): EventType.LIKE.value for item_id in liked(features)}
+    return of_survey | {position(seen.item_id): seen.type for seen in features.history}
 
 
 def warm(snapshot: Snapshot) -> None:
@@ -229,6 +251,7 @@ def warm(snapshot: Snapshot) -> None:
         query = history_query(snapshot.model.item_ids[:WARM_ITEMS], snapshot)
         for _ in range(WARM_TIMES):
             snapshot.chain.rank(query, snapshot.table.servable)
+    snapshot.prepared.long_tail()
 
 
 def history_query(history: Sequence[str], snapshot: Snapshot) -> Query:

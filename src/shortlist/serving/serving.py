@@ -30,7 +30,7 @@ from shortlist.models.model import Model
 from shortlist.ops import telemetry
 from shortlist.ranking.conditions import FOR_SERVICES, ConditionInvalid, names_in, parse
 from shortlist.ranking.rules import Rulebook
-from shortlist.serving import rank, similar
+from shortlist.serving import first_slate, rank, similar
 from shortlist.serving.answers import Answers
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flight import Flight, Landed
@@ -44,7 +44,7 @@ from shortlist.serving.served import Served
 from shortlist.serving.slate import (
     BROWSING,
     CACHE,
-    FRESH,
+    KEPT,
     STALE,
     Ask,
     AskInvalid,
@@ -174,7 +174,7 @@ class Serving:
             if state is not MISS and known is not None:
                 if state is OLD:
                     self._start(key, ask, track, now_snapshot, background=REFRESH)
-                tier = STALE if state is OLD else CACHE if pool.tier == FRESH else pool.tier
+                tier = STALE if state is OLD else CACHE if pool.tier in KEPT else pool.tier
                 page = self._answers.page(ask, pool, known)
                 if tier == CACHE and self._is_default(ask):
                     self._keep_hot(ask, pool, known, page)
@@ -252,6 +252,16 @@ class Serving:
         self._served.slate(request_id, self._now_ms(), slate.rest)
         return slate
 
+    async def survey(self, user_id: str, request_id: str = "") -> first_slate.Asked:
+        """The survey of flow 9, as this user may see it. Raises StoreUnavailable."""
+        now_snapshot, recommender = self._snapshot, self._recommender
+
+        def work() -> first_slate.Asked:
+            known = recommender.know(user_id, now_snapshot)
+            return first_slate.survey(user_id, known, self.settings.rules, request_id or self._ids())
+
+        return await self._on(self._quick, work, None)
+
     async def rank(
         self,
         items: Sequence[str],
@@ -288,8 +298,12 @@ class Serving:
         tried = self._exploration.trial.ids if self._exploration is not None else ()
         for event in folded.events:
             if event.type == EventType.IMPRESSION:
-                # What was shown changes neither taste nor filters, but which new item comes next.
-                if event.item_id in tried and (track := self._tracks.get(event.user_id)) is not None:
+                # What was shown changes no filters, and the order only when it was shown in vain too often;
+                # but also which new item comes next.
+                if event.user_id in folded.tired and (track := self._tracks.get(event.user_id)) is not None:
+                    track.moves += 1
+                    moved[event.user_id] = track
+                elif event.item_id in tried and (track := self._tracks.get(event.user_id)) is not None:
                     track.moves += 1
                 continue
             track = self._tracks.get(event.user_id)
@@ -506,7 +520,7 @@ class Serving:
             pool, known = self._recommender.pool(
                 ask.user_id, ask.context, ask.category, flight.snapshot, self._ids(), ask.filter
             )
-            if ask.context == BROWSING and not ask.category and not ask.filter and pool.tier == FRESH:
+            if ask.context == BROWSING and not ask.category and not ask.filter and pool.tier in KEPT:
                 default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
                 page = self._answers.page(default, pool, known)
                 hot = self._answers.hot(default, pool, known, page, flight.moves)
@@ -528,7 +542,7 @@ class Serving:
             track = flight.track
             track.learn(landed.known, flight.moves)
             if track.moves == flight.moves and flight.snapshot is self._snapshot:
-                if landed.pool.tier == FRESH:
+                if landed.pool.tier in KEPT:
                     self._put(flight.key, landed.pool)
                 track.hot = landed.hot or track.hot
                 if flight.ask.user_id in self._again:

@@ -17,7 +17,10 @@ PINNED = "pinned"  # the reason of what an operator put in its place
 POPULAR_CATEGORY, POPULAR, TRENDING, CATALOG = "popular_category", "popular", "trending", "catalog"
 NEW = "new"  # the reason of an item that is tried out
 BROWSING = "browsing"  # the context of a request that names none
-TIERS = (CACHE, FRESH, STALE, POPULAR_CATEGORY, POPULAR, TRENDING, CATALOG)
+ONBOARDING = "onboarding"  # the first slates of a new user
+VARIETY = "variety"  # the reason of an item that explores
+TIERS = (CACHE, FRESH, STALE, ONBOARDING, POPULAR_CATEGORY, POPULAR, TRENDING, CATALOG)
+KEPT = frozenset({FRESH, ONBOARDING})  # tiers of pools that are cached: nothing was missing
 
 _encode = msgspec.json.Encoder().encode
 

@@ -8,12 +8,14 @@ import msgspec
 import numpy as np
 
 from shortlist.arrays import IntArray
+from shortlist.candidates.als import Als
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import CandidateSource
 from shortlist.candidates.trained import TrainedSource
 from shortlist.candidates.trending import Trending, Trends
 from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.table import ItemTable
+from shortlist.coldstart.prepared import Prepared
 from shortlist.models.model import Model
 from shortlist.ranking.chain import Chain
 from shortlist.ranking.rules import Rulebook
@@ -31,7 +33,8 @@ class Snapshot:
     """One model with what it needs. Replaced as a whole, so that a request sees one of them throughout.
 
     rulebook: the operator's rules over the table. model, chain: None before the first training; the model's
-    vector sources take new items in. popular_lists: filled as asked, by category code.
+    vector sources take new items in. prepared: what new users are served from. popular_lists: filled as
+    asked, by category code.
     """
 
     table: ItemTable
@@ -39,6 +42,7 @@ class Snapshot:
     chain: Chain | None
     trends: Trends | None
     rulebook: Rulebook
+    prepared: Prepared
     popular_lists: dict[int, IntArray] = field(default_factory=dict)
 
     @property
@@ -94,7 +98,17 @@ def snapshot(
         if trends is not None and settings.trending > 0:
             sources.append(Trending(trends, table))
         chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool)
-    return Snapshot(table, model, chain, trends, rulebook or Rulebook(table))
+    return Snapshot(table, model, chain, trends, rulebook or Rulebook(table), _prepared(model, table))
+
+
+def _prepared(model: Model | None, table: ItemTable) -> Prepared:
+    sources = model.sources if model is not None else {}
+    popular, als = sources.get(Popular.name), sources.get(Als.name)
+    return Prepared(
+        table,
+        popular.popularity if isinstance(popular, Popular) else None,
+        als.factors if isinstance(als, Als) else None,
+    )
 
 
 def limits(settings: CandidateSettings) -> Mapping[str, int]:

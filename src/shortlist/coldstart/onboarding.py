@@ -1,0 +1,59 @@
+"""Onboarding's writing half: answers and logins become events in the log (flow 9)."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from shortlist.catalog.table import ItemTable
+from shortlist.coldstart import guests, profile
+from shortlist.events.enrich import unique_id
+from shortlist.events.event import Event, encode
+from shortlist.events.log import EVENTS, EventLog, Record
+
+
+class Onboarding:
+    """For the event loop; what blocks runs on threads."""
+
+    def __init__(self, log: EventLog, table: Callable[[], ItemTable]) -> None:
+        """table: the live items."""
+        self._log, self._table = log, table
+
+    async def submit(
+        self,
+        user_id: str,
+        categories: Sequence[str],
+        ratings: Mapping[str, float],
+        *,
+        skipped: bool,
+        event_id: str | None,
+        now_ms: int,
+    ) -> Event:
+        """Log the answers to the survey; the event, once it is durable. The latest answer stands.
+
+        Raises AnswersInvalid and LogUnavailable, with nothing kept."""
+        event = profile.preferences(
+            user_id=user_id,
+            categories=categories,
+            ratings=ratings,
+            skipped=skipped,
+            table=self._table(),
+            event_id=event_id or unique_id(now_ms),
+            now_ms=now_ms,
+        )
+        await self._append(event)
+        return event
+
+    async def merge(self, user_id: str, guest: str, *, now_ms: int) -> Event | None:
+        """Log that a guest is this user from now on, with what the guest did; the event, once it is durable.
+        None where the guest did nothing. Said again it brings what came since, and nothing twice.
+
+        Raises MergeInvalid and LogUnavailable, with nothing kept."""
+        past = await asyncio.to_thread(guests.past_of, self._log, guest)
+        last = past[-1].offset if past else -1
+        event = guests.merge(user_id, guest, past, event_id=f"merge:{guest}:{last}"[-1024:], now_ms=now_ms)
+        if not past:
+            return None
+        await self._append(event)
+        return event
+
+    async def _append(self, event: Event) -> None:
+        await self._log.append(EVENTS, [Record(event.user_id, encode(event))])
