@@ -153,7 +153,8 @@ class Als(VectorSource):
         near = np.stack([past[0], past[:3].mean(0), (1 / (1 + distance)) @ past])
         rows = self.index.rows(positions)
         norms = np.sqrt(np.einsum("nf,nf->n", rows, rows))
-        return (rows @ near.astype(np.float32).T) / np.maximum(norms, 1e-9)[:, None]
+        found[:] = (rows @ near.astype(np.float32).T) / np.maximum(norms, 1e-9)[:, None]
+        return found
 
     def user(self, query: Query) -> FloatArray | None:
         """The folded-in vector (f,), made once per query; None without a known past."""
