@@ -24,14 +24,12 @@ READY := .venv/.dev
 $(BASE): requirements/base.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shortlist needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing shortlist into .venv"
-	@$(PIP) install --require-hashes -r requirements/base.lock
+	@sh scripts/install.sh requirements/base.lock "what shortlist needs"
 	@$(PIP) install --no-deps -e .
 	@touch $(BASE)
 
 $(READY): $(BASE) requirements/dev.lock
-	@echo "installing the tools of development into .venv"
-	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@sh scripts/install.sh requirements/dev.lock "the tools of development"
 	@touch $(READY)
 
 demo: $(BASE)

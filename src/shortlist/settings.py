@@ -79,10 +79,15 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=4096), said("Partitions of clickstream.events, fixed once made.")
     ] = 100
     retention_days: Annotated[
-        float, said("Days of events kept in the log behind a checkpoint; 0 keeps all.")
+        float,
+        said("Days after which events leave the log, once a copy of the features stands for them; 0: never."),
     ] = 0.0
     dedup_window: Annotated[
-        int, said("Offsets per partition in which an event_id counts once; part of what the fold means.")
+        int,
+        said(
+            "Two events of a user with one event_id count once if at most so many events of the same log "
+            "partition (a share of all users) lie between them; changing it needs `shortlist rebuild`."
+        ),
     ] = 10_000
     max_waiting_events: Annotated[
         int, said("Events that may wait for the disk before /events answers 503.")
@@ -91,7 +96,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeatureSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The feature store (flow 4)."""
+    """The feature store (flow 4). What changes the meaning of features needs `shortlist rebuild` afterwards."""
 
     url: Annotated[str, said("Where features live; rocksdb: means beside the log.")] = "rocksdb:"
     batch: Annotated[int, said("Most records folded in one atomic step.")] = 200

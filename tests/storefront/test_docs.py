@@ -16,6 +16,7 @@ def test_every_route_is_shown_by_its_tag_with_a_curl(browser: Browser, shop: str
     assert "user_id=ada" in browser.text("[data-op='get /recommendations'] pre")
     body = browser.js("return document.querySelector('textarea').value")
     assert '"type": "view"' in body
+    assert "…" not in body  # an example is sent as it stands
     assert browser.errors() == []
 
 

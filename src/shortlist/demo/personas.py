@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from shortlist.demo.avatars import avatar
+
 
 class Persona(Struct, frozen=True):
-    """One user that the storefront offers. `avatar` is a sign that stands for them."""
+    """One user that the storefront offers. `avatar` is the address of a picture that stands for them."""
 
     user_id: str
     name: str
@@ -25,27 +27,27 @@ class Role(Struct, frozen=True):
 
 
 def _role(
-    user_id: str, name: str, blurb: str, avatar: str, budget: float, tastes: Mapping[str, float]
+    user_id: str, name: str, blurb: str, department: str, budget: float, tastes: Mapping[str, float]
 ) -> Role:
-    return Role(Persona(user_id, name, blurb, avatar), tastes, budget)
+    return Role(Persona(user_id, name, blurb, avatar(user_id, department)), tastes, budget)
 
 
 ROLES: tuple[Role, ...] = (
-    _role("weekend-cyclist", "The weekend cyclist", "Long rides, good lights, strong coffee", "🚴", 0.7,
+    _role("weekend-cyclist", "The weekend cyclist", "Long rides, good lights, strong coffee", "Cycling", 0.7,
           {"Cycling": 6, "Coffee beans": 1, "Running": 1, "Trackers": 0.7}),
-    _role("new-parent", "New parent", "Sleeps little, reads labels, buys organic", "🍼", 0.5,
+    _role("new-parent", "New parent", "Sleeps little, reads labels, buys organic", "Baby", 0.5,
           {"Baby": 7, "Skin care": 0.8, "Coffee beans": 0.8}),
-    _role("home-barista", "Home barista", "Weighs every shot to the tenth of a gram", "☕", 0.85,
+    _role("home-barista", "Home barista", "Weighs every shot to the tenth of a gram", "Coffee", 0.85,
           {"Coffee": 7, "Small appliances": 0.8, "Cooking books": 0.7}),
-    _role("gamer", "Gamer", "Two monitors, one headset, no sunlight", "🎮", 0.6,
+    _role("gamer", "Gamer", "Two monitors, one headset, no sunlight", "Gaming", 0.6,
           {"Gaming": 7, "Monitors": 1, "Headphones": 0.8}),
-    _role("gardener", "Gardener", "Soil under the nails from March to October", "🌱", 0.4,
+    _role("gardener", "Gardener", "Soil under the nails from March to October", "Garden", 0.4,
           {"Garden": 7, "Garden books": 1.2, "Bath": 0.4}),
-    _role("trail-walker", "The trail walker", "Counts grams, not kilometres", "🏔️", 0.65,
+    _role("trail-walker", "The trail walker", "Counts grams, not kilometres", "Outdoor", 0.65,
           {"Outdoor": 7, "Travel books": 1, "Filters and tripods": 0.5}),
-    _role("bedroom-musician", "Bedroom musician", "Records at night, with headphones on", "🎸", 0.5,
+    _role("bedroom-musician", "Bedroom musician", "Records at night, with headphones on", "Music", 0.5,
           {"Music": 7, "Desk lamps": 0.4, "Novels": 0.7}),
-    _role("dog-owner", "Dog owner", "Out in any weather, twice a day", "🐕", 0.35,
+    _role("dog-owner", "Dog owner", "Out in any weather, twice a day", "Pets", 0.35,
           {"Dog food": 3, "Dog walking": 3, "Pet beds": 1.2, "Pet toys": 1.5, "Hiking boots": 0.8}),
 )  # fmt: skip
 
@@ -55,7 +57,6 @@ PERSONAS = 8
 FEWEST, MOST = 30, 400
 # So many are compared: it takes 50 ms, and the most active thousand of any data set hold every taste.
 COMPARED = 1_000
-FACES = "🦊🐻🦉🐙🐝🦁🐢🦋"
 
 
 def choose(counts: Mapping[str, int], categories: Mapping[str, Mapping[str, int]]) -> list[Persona]:
@@ -82,8 +83,8 @@ def choose(counts: Mapping[str, int], categories: Mapping[str, Mapping[str, int]
         chosen.append(best)
         active.remove(best)
     return [
-        Persona(user, _name(user, categories.get(user, {}), tastes[user]), _blurb(counts[user]), face)
-        for user, face in zip(chosen, FACES, strict=False)
+        Persona(user, _name(user, categories.get(user, {}), tastes[user]), _blurb(counts[user]), avatar(user))
+        for user in chosen
     ]
 
 

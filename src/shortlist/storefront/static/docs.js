@@ -10,7 +10,7 @@ const FIRST = ["Slates", "Recommendations", "Events", "Users", "Catalog", "Opera
 // Texts that say more than "string", by the names that the API gives them everywhere.
 const EXAMPLES = {
   user_id: "ada", item_id: "42", type: "click", currency: "EUR", title: "Ridge Tent", brand: "Halden", category: "Outdoor",
-  tier: "fresh", reason: "Because you viewed Trail Runner", reason_code: "viewed", sources: "transitions", request_id: "5f1c…",
+  tier: "fresh", reason: "Because you viewed Trail Runner", reason_code: "viewed", sources: "transitions", request_id: "6a4537c1a8d7a3f86967000000000002",
   version: "2026-11-24.1", slug: "rate-limited", name: "42", history: "41", items: "42", image: "/images/42.svg",
 };
 

@@ -23,8 +23,6 @@ export function avatar(person) {
     const image = h("img", { alt: "", src: person.avatar });
     image.addEventListener("error", () => image.remove());
     show(face, image);
-  } else if (typeof person.avatar === "string" && /^\P{ASCII}{1,10}$/u.test(person.avatar)) {
-    face.textContent = person.avatar; // an emoji
   }
   return face;
 }
