@@ -46,7 +46,7 @@ from shortlist.serving.slate import Ask
 from shortlist.settings import CandidateSettings, ServingSettings, Settings
 
 START_MS = 1_767_225_600_000
-PARTITIONS = 32
+PARTITIONS = 8  # the panel is one of them
 PLACE = 8  # of the new item in a slate of ten
 PAST = 6  # interactions per user that training and features know
 TOGETHER = 200  # visits whose events reach the log at once
@@ -84,7 +84,8 @@ def world(users: int, levels: Sequence[float], seed: int = 7) -> World:
     goods = make_goods(rng, START_MS)
     tastes = make_tastes(rng, goods, users)
     number = {item.item_id: at for at, item in enumerate(goods.items)}
-    chosen = rng.choice(len(goods.items), len(levels), replace=False)
+    sold = [at for at, item in enumerate(goods.items) if item.is_servable and (item.margin or 1.0) > 0.1]
+    chosen = rng.choice(sold, len(levels), replace=False)
     made = World(
         goods, tastes, {goods.items[at].item_id: v for at, v in zip(chosen, levels, strict=True)}, number
     )
@@ -188,10 +189,9 @@ class _Shop:
     async def happen(self, events: Sequence[Event]) -> None:
         """Events reach the log, are folded and counted."""
         self.now += 1_000
+        self.serving._served.flush()  # slates reach the log before what was done with them, as in life
         await self.log.append(EVENTS, [Record(event.user_id, encode(event)) for event in events])
         await asyncio.to_thread(self.processor.fold_all)
-        self.serving._served.flush()
-        await self.log.append(EVENTS, [])
         await asyncio.to_thread(self.keeper.settle)
 
     async def visit(self, user: int, visit: int) -> list[Event]:

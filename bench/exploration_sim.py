@@ -88,14 +88,14 @@ def told(on: Run, off: Run) -> tuple[float, float, int]:
         low, high = bounds(row.clicks, row.impressions)
         decision = row.decision
         cost = worth * row.impressions - truth.chances[item_id]
-        by_ledger = on.ledger.cost(row) or 0.0
+        by_ledger = (on.ledger.expected(row) or 0.0) - row.clicks
         true, estimated = true + cost, estimated + by_ledger
         learned = f"{row.clicks / max(1, row.impressions):.2%} [{low:.2%}, {high:.2%}]"
         verdict = f"{decision.verdict} ({decision.why})" if decision else "undecided"
         at = decision.impressions if decision else 0
         print(
-            f"{level:6.2%} {row.served:8} {row.impressions:6} {row.clicks:6}  {learned:<22} {verdict:<16} {at:6}"
-            f"  {on.shares[item_id]:6.1%}  {cost:6.1f} ({by_ledger:.1f})"
+            f"{level:6.2%} {row.served:8} {row.impressions:6} {row.clicks:6}  {learned:<22} "
+            f"{verdict:<16} {at:6}  {on.shares[item_id]:6.1%}  {cost:6.1f} ({by_ledger:.1f})"
         )
     return true, estimated, differing
 

@@ -32,7 +32,7 @@ from shortlist.features.processor import Processor
 from shortlist.features.store import FeatureStore
 from shortlist.home import Home
 from shortlist.models.model import Model
-from shortlist.models.registry import ModelRegistry
+from shortlist.models.registry import ModelRegistry, ModelUnknown
 from shortlist.ranking.scorer import Calibration, Scorer
 from shortlist.settings import Settings, SettingsError
 
@@ -44,6 +44,7 @@ CHANGES = 10_000  # read at a time
 READY_LAG = 1_000  # events: about 50 ms of folding
 
 if TYPE_CHECKING:
+    from shortlist.coldstart.accounts import Accounts
     from shortlist.database import Database
     from shortlist.gateway.app import Gateway
 
@@ -61,6 +62,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     """Everything of one shop, ready to be listened for; closed in reverse order, also on failure."""
     from shortlist.catalog.embeddings import EmbeddingsForThreads
     from shortlist.catalog.outbox import Publisher
+    from shortlist.coldstart.accounts import accounts
     from shortlist.coldstart.exploration import Exploration
     from shortlist.coldstart.keeper import LedgerKeeper
     from shortlist.coldstart.onboarding import Onboarding
@@ -149,6 +151,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             items=items,
             table=lambda: serving.table,
             features=loop.features,
+            accounts=lambda: ledger.read(lambda known: accounts(known, exploration, serving.table)),
             authority=Authority(keys, settings.auth),
             limiter=MemoryRateLimiter(),
             secret=signing_secret(home, settings) if in_development else None,
@@ -271,6 +274,26 @@ async def item_table(settings: Settings, home: Home, order: Sequence[str] = ()) 
     async with catalog(settings, home) as items:
         version = await items.version()
         return ItemTable([item async for item in items.all()], version, order)
+
+
+async def accounts_of(settings: Settings, home: Home) -> "Accounts":
+    """The ledger of new items as of now, read beside a running server."""
+    from shortlist.coldstart.accounts import accounts
+    from shortlist.coldstart.exploration import Exploration
+    from shortlist.coldstart.keeper import LedgerKeeper
+
+    try:
+        trained = load_serving(home).item_ids
+    except ModelUnknown:
+        trained = []
+    table = await item_table(settings, home, trained)
+    with followed(settings, home) as loop:
+        ledger = LedgerKeeper(loop.log, loop.features, settings, file=home.exploration)
+        exploration = Exploration(settings.exploration, ledger)
+        exploration.refresh(table, len(trained))
+        ledger.replay()
+        exploration.renew()  # the replay may have decided what the server is about to
+        return ledger.read(lambda known: accounts(known, exploration, table))
 
 
 def registry(settings: Settings, home: Home) -> ModelRegistry:

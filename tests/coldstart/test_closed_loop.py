@@ -47,7 +47,7 @@ def test_nobody_saw_a_new_item_more_often_than_three_times(run: Run) -> None:
 
 
 def test_what_a_place_is_worth_is_what_it_was(run: Run) -> None:
-    """The panel is a sixteenth of the users: its clicks lie within four standard deviations."""
+    """The panel is one partition of eight: its clicks lie within four standard deviations."""
     shown, clicked = sum(run.ledger.shown[:10]), sum(run.ledger.clicked[:10])
     expected = sum(run.truth.place_chances.values()) / sum(run.truth.place_seen.values())
     assert shown > 100

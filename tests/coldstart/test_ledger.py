@@ -127,17 +127,17 @@ def test_a_purchase_without_a_slate_belongs_to_the_click_before_it() -> None:
     assert ledger.rows["new"].purchases == 1
 
 
-def test_the_cost_is_what_panel_slates_earn_at_the_place_less_the_clicks() -> None:
+def test_what_a_place_would_have_brought_is_what_panel_slates_earn_there() -> None:
     ledger = Ledger(SETTINGS)
     shown(ledger, 100, 2)
-    assert ledger.cost(ledger.rows["new"]) is None  # nobody saw such a place without a new item yet
+    assert ledger.expected(ledger.rows["new"]) is None  # nobody saw such a place without a new item yet
     for number in range(1_000, 1_200):
         ledger.promise(slate(number, item=""), is_panel=True)
         ledger.learn(event("impression", number, item="old", position=8))
         if number < 1_010:
             ledger.learn(event("click", number, item="old", position=8))
     assert ledger.place_ctr(8) == 0.05
-    assert ledger.cost(ledger.rows["new"]) == pytest.approx(0.05 * 100 - 2)
+    assert ledger.expected(ledger.rows["new"]) == pytest.approx(0.05 * 100)
 
 
 def test_slates_outside_the_panel_and_lists_of_other_kinds_say_nothing_of_a_place() -> None:

@@ -1,6 +1,6 @@
 """A shop small enough to see through: real catalog table, tokens and limits; slates and log are stand-ins."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from msgspec import Struct
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import CatalogStore, Change, ItemExists, ItemUnknown
 from shortlist.catalog.table import ItemTable
+from shortlist.coldstart.accounts import Accounts, accounts
+from shortlist.coldstart.exploration import Exploration
+from shortlist.coldstart.ledger import Ledger
 from shortlist.coldstart.onboarding import Onboarding
 from shortlist.events.log import EventLog, Record, Stored
 from shortlist.features.store import Features, Seen
@@ -23,7 +26,7 @@ from shortlist.gateway.limits_memory import MemoryRateLimiter
 from shortlist.gateway.shop import Shop
 from shortlist.home import Home
 from shortlist.serving.slate import Ask
-from shortlist.settings import ServerSettings, Settings
+from shortlist.settings import ExplorationSettings, ServerSettings, Settings
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 NOW_S = 4_000_000_000.0  # far ahead: tokens made for it never expire while the tests run
@@ -264,6 +267,25 @@ class MemoryLog(EventLog):
         pass
 
 
+def accounts_of_nothing() -> Accounts:
+    """A ledger without a row."""
+    exploration = Exploration(ExplorationSettings(), Unasked())
+    return accounts(Ledger(exploration.settings), exploration, ItemTable([], 1))
+
+
+class Unasked:
+    """A book of which nobody wants to know anything: nothing is new."""
+
+    def seen(self, item_id: str, user_id: str) -> int:
+        raise AssertionError("nothing is new")
+
+    def verdict(self, item_id: str) -> str:
+        raise AssertionError("nothing is new")
+
+    def watch(self, new: Collection[str]) -> None:
+        raise AssertionError("nothing is new")
+
+
 class Running:
     """The application with its stand-ins in reach, and clients that send as somebody."""
 
@@ -285,6 +307,7 @@ class Running:
                 items=self.catalog,
                 table=lambda: self.catalog.table,
                 features=self.features,
+                accounts=accounts_of_nothing,
                 authority=Authority(self.keys, settings.auth, clock=lambda: NOW_S),
                 limiter=MemoryRateLimiter(),
                 secret=secret if settings.server.mode == "development" else None,

@@ -18,6 +18,7 @@ COMMANDS = {
     "recommend": ("recommend", "Write recommendations for many users to a file."),
     "evaluate": ("evaluate", "Measure quality offline, against baselines."),
     "why": ("why", "Say why a user gets an item, or does not."),
+    "exploration": ("exploration", "Show what new items were promised, got, taught and cost."),
     "doctor": ("doctor", "Say why recommendations are empty or poor, and what to do."),
     "verify": ("verify", "Replay the log naively and count the users whose features differ."),
     "rebuild": ("rebuild", "Fold the log anew after settings of the features changed."),

@@ -191,15 +191,15 @@ class Ledger:
         shown = self.shown[position]
         return self.clicked[position] / shown if shown else None
 
-    def cost(self, row: Row) -> float | None:
-        """Clicks that the item's places would have brought without it, less its own; None: not known yet."""
+    def expected(self, row: Row) -> float | None:
+        """Clicks that the item's places would have brought without it; None: not known yet."""
         expected = 0.0
         for position, impressions in row.positions.items():
             ctr = self.place_ctr(position)
             if ctr is None:
                 return None
             expected += ctr * impressions
-        return expected - row.clicks
+        return expected
 
     def restore(self, slots: Iterable[Slot], panel: Iterable[PanelSlate]) -> None:
         """Wait for the events of these slates again."""

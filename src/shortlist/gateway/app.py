@@ -23,6 +23,7 @@ from shortlist.errors import ShortlistError
 from shortlist.gateway import border
 from shortlist.gateway.auth import Caller
 from shortlist.gateway.events import event_routes
+from shortlist.gateway.exploration import exploration_routes
 from shortlist.gateway.gate import Gate
 from shortlist.gateway.items import item_routes
 from shortlist.gateway.onboarding import onboarding_routes
@@ -67,6 +68,7 @@ def build(shop: Shop, settings: Settings) -> "Gateway":
         *onboarding_routes(shop, gate),
         *item_routes(shop, gate),
         *user_routes(shop, gate),
+        *exploration_routes(shop, gate),
         *operation_routes(health),
         *page_routes(shop),
     ]

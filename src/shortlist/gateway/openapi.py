@@ -19,6 +19,7 @@ ABOUT = (
 )
 TAGS = {
     "recommendations": "Slates", "similar": "Slates", "rank": "Slates", "explanations": "Slates",
+    "exploration": "Catalog",
     "events": "Events", "items": "Catalog", "categories": "Catalog", "images": "Catalog",
     "users": "Users", "health": "Operations", "metrics": "Operations", "problems": "Operations",
 }  # fmt: skip

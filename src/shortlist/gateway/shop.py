@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
+from shortlist.coldstart.accounts import Accounts
 from shortlist.events.event import Event
 from shortlist.features.store import Features
 from shortlist.gateway.auth import Authority
@@ -126,6 +127,7 @@ class Shop:
     items: CatalogStore
     table: Callable[[], ItemTable]
     features: KnowsUsers
+    accounts: Callable[[], Accounts]  # the ledger of new items; for worker threads
     authority: Authority
     limiter: RateLimiter
     secret: bytes | None = None  # signs tokens of /dev/token; development only
