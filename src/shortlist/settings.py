@@ -96,7 +96,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FeatureSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The feature store (flow 4). What changes the meaning of features needs `shortlist rebuild` afterwards."""
+    """The feature store (flow 4). What changes the meaning of features needs `shortlist rebuild`."""
 
     url: Annotated[str, said("Where features live; rocksdb: means beside the log.")] = "rocksdb:"
     batch: Annotated[int, said("Most records folded in one atomic step.")] = 200

@@ -35,7 +35,7 @@ def test_who_bought_one_has_bought_them_all() -> None:
     ):
         mask = table.servable.copy()
         barred(mask, table.positions([bought]), table.columns)
-        assert set(ids(table, np.flatnonzero(table.servable & ~mask))) == gone
+        assert set(ids(table, np.flatnonzero(table.servable & ~mask).astype(np.int32))) == gone
 
 
 def test_a_list_keeps_the_first_of_each() -> None:
