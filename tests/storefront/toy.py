@@ -85,6 +85,7 @@ class Toy:
             self.tokens: dict[str, str] = {}
             self.requests: list[str] = []
             self.seen: set[str] = set()
+            self.answered: dict[str, Json] = {}  # surveys, by user
             self.refuse_item: str | None = None
             self.answers: dict[str, list[tuple[int, dict[str, str]]]] = {}  # by path, one request each
             self.delay_s = 0.0
@@ -135,6 +136,8 @@ class Toy:
             return base + 0.12 * likes[item["category"]] - (0.2 if last and item is last else 0)
 
         ranked = sorted(pool, key=lambda item: -score(item))
+        answers = self.answered.get(user)
+        explored = max(0, 7 - len(past)) if answers is not None and len(past) < 10 else 0
         start = (page - 1) * 10
         rows = []
         for position, item in enumerate(ranked[start : start + 10], start):
@@ -148,20 +151,38 @@ class Toy:
                     "popular_category",
                     ["als", "trending"],
                 )
+            if position >= 10 - explored and position < 10:
+                reason, code, sources = f"Something different: {item['category']}", "variety", ["variety"]
             why = {"reason": reason, "reason_code": code, "sources": sources}
             rows.append(shown(item) | {"position": position, "score": round(score(item), 4)} | why)
         counted = [e for e in past if e["type"] != "dislike"]
         return {
             "request_id": f"req-{user}-{len(past)}-{category}-{page}",
             "user_id": user,
-            "tier": self.tier if past else "popular",
+            "tier": "onboarding" if explored else self.tier if past else "popular",
             "recommendations": rows,
             "page": page,
             "next_page": page + 1 if start + 10 < len(ranked) else None,
             "model": {"version": self.model, "age_s": 5400.0 if self.model else None},
-            "features": {"age_ms": 1200, "version": len(past), "interaction_count": len(counted)},
+            "features": {"age_ms": 1200, "version": len(past) + (answers is not None), "interaction_count": len(counted)},
             "missing_sources": {},
             "took_ms": 1.7,
+        }
+
+    def survey(self, user: str) -> Json:
+        counts = Counter(item["category"] for item in self.items.values())
+        first = {item["category"]: item for item in reversed(list(self.items.values()))}
+        categories = [
+            {"category": name, "items": count, "image": first[name].get("image") or f"/images/{first[name]['item_id']}.svg"}
+            for name, count in counts.most_common()
+        ]
+        return {
+            "request_id": "survey-1",
+            "user_id": user,
+            "choose": 3,
+            "categories": categories,
+            "items": [shown(item) for item in list(first.values())[:5]],
+            "stars": [1, 5],
         }
 
     def user(self, user: str) -> Json:
@@ -269,6 +290,13 @@ class Handler(BaseHTTPRequestHandler):
                 return self.problem(403, "Not your user", {})
             said = toy.take(batch)
             return self.json(202 if said["accepted"] else 400, said)
+        if path == "/onboarding":
+            return self.json(200, toy.survey(subject))
+        if path == "/onboarding/submit":
+            answers = json.loads(body)
+            with toy.lock:
+                toy.answered[answers["user_id"]] = answers
+            return self.json(202, {"user_id": answers["user_id"], "event_id": "e"})
         if path == "/recommendations":
             page = int(query.get("page", 1))
             return self.json(200, toy.slate(query["user_id"], query.get("category"), page))

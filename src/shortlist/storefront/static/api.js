@@ -22,9 +22,14 @@ export function token(userId, { isRefresh = false } = {}) {
 }
 
 /** GET as `userId` (a token that ran out is renewed once). Returns { data, tookMs }. Raises Problem. */
-export async function get(path, { userId = null, signal } = {}) {
+export const get = (path, { userId = null, signal } = {}) => as(userId, path, { signal });
+
+/** POST `body` as `userId`, as `get` does. */
+export const post = (path, body, { userId }) => as(userId, path, { method: "POST", body });
+
+async function as(userId, path, options) {
   const attempt = async (isRefresh) =>
-    send(path, { signal, token: userId == null ? null : await token(userId, { isRefresh }) });
+    send(path, { ...options, token: userId == null ? null : await token(userId, { isRefresh }) });
   try {
     return await attempt(false);
   } catch (error) {

@@ -2,11 +2,13 @@
 
 import { card, waitingCards } from "./cards.js";
 import { ago, h, hue, icon, show } from "./dom.js";
+import { drawJourney } from "./journey.js";
 import { MovingList } from "./moving.js";
 
 const TIERS = {
   cache: "from the cache",
   fresh: "computed just now",
+  onboarding: "first picks: some popular, some to find out",
   stale: "an earlier slate, while the server catches up",
   popular_category: "popular in the categories you like",
   popular: "what is popular overall",
@@ -42,13 +44,14 @@ export function home(main, shop, { hands, place }) {
   const tier = h("span", { class: "tag", data: { tier: "" } });
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Categories" });
   const notices = h("div", { data: { notices: "" } });
+  const journey = h("section", { class: "panel", data: { journey: "" }, "aria-label": "Your first ten clicks", hidden: true });
   const grid = h("div", { class: "grid", data: { slate: "" }, "aria-busy": "true" }, waitingCards(10));
   const pager = h("nav", { class: "pager", "aria-label": "Pages" });
   const list = new MovingList(grid);
   let isFirst = true;
   let countdown = null;
 
-  show(main, personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, h("h2", { class: "unseen" }, "Recommendations"), grid, pager);
+  show(main, personas, h("div", { class: "slate-head" }, h("div", {}, title, subtitle), tier), chips, notices, journey, h("h2", { class: "unseen" }, "Recommendations"), grid, pager);
 
   function drawPersonas() {
     const known = [...shop.personas, shop.guest()];
@@ -58,8 +61,15 @@ export function home(main, shop, { hands, place }) {
       h("button", { class: "persona", type: "button", data: { user: one.user_id },
         "aria-pressed": String(String(one.user_id) === shop.user?.user_id), on: { click: () => hands.choose(one) } },
       avatar(one),
-      h("span", {}, h("b", {}, one.name ?? one.user_id), h("small", { title: one.blurb ?? "" }, one.blurb ?? "")))), anybody());
+      h("span", {}, h("b", {}, one.name ?? one.user_id), h("small", { title: one.blurb ?? "" }, one.blurb ?? "")))), newcomer(), anybody());
     personas.querySelector('[aria-pressed="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /** Somebody new, who is asked what they like. */
+  function newcomer() {
+    return h("button", { class: "persona", type: "button", data: { new: "" }, on: { click: () => hands.arrive() } },
+      h("span", { class: "avatar is-plain", "aria-hidden": "true" }, icon("spark")),
+      h("span", {}, h("b", {}, "I'm new here"), h("small", {}, "Say what you like, and see what each click does.")));
   }
 
   /** Any user of the data, by id: a shop's own data has no personas. */
@@ -121,6 +131,7 @@ export function home(main, shop, { hands, place }) {
       }, { isAnimated: isAnimated && !isFirst });
       show(notices, ...(slate.model?.version ? [] : [modelless()]));
     }
+    drawJourney(journey, place.category || place.page > 1 ? [] : shop.journey);
     isFirst = false;
     const pages = [];
     if (place.page > 1) pages.push(h("a", { class: "button", href: placeUrl({ ...place, page: place.page - 1 }), rel: "prev" }, icon("back"), "Back"));

@@ -5,6 +5,7 @@ import { avatar, home } from "./home.js";
 import { itemPage } from "./item.js";
 import { Shop } from "./shop.js";
 import { strip } from "./strip.js";
+import { welcome } from "./welcome.js";
 
 const main = document.querySelector("main");
 const shop = new Shop();
@@ -17,6 +18,13 @@ const hands = {
     shop.choose(who);
     goHome();
   },
+  /** Somebody new: a guest nobody knows, who is asked first. */
+  arrive() {
+    shop.newGuest();
+    if (location.hash === "#/welcome") route();
+    else location.hash = "#/welcome";
+  },
+  home: goHome,
   startOver() {
     shop.newGuest();
     goHome();
@@ -79,6 +87,13 @@ function route({ isFirst = false } = {}) {
   const isBack = scrolls.has(hash) && !hash.startsWith("#/item/");
   shown = hash;
   leave?.();
+  if (hash.split("?")[0] === "#/welcome") {
+    document.title = `Welcome · ${shop.name}`;
+    leave = welcome(main, shop, { hands });
+    scrollTo({ top: 0, behavior: "instant" });
+    main.querySelector("h1")?.focus({ preventScroll: true });
+    return;
+  }
   const [, itemId] = /^#\/item\/(.+)$/.exec(hash) ?? [];
   if (itemId !== undefined) {
     const id = decoded(itemId);

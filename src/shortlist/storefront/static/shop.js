@@ -1,7 +1,8 @@
 /** What the page knows: who shops, the slate they see, what they did, and how long everything took. */
 
 import { Tracker } from "/client.js";
-import { Problem, get, token } from "./api.js";
+import { Problem, get, post, token } from "./api.js";
+import { CLICKS, columnOf } from "./journey.js";
 
 const INTERACTIONS = new Set(["view", "click", "cart", "purchase", "rating", "like"]);
 // How long after the event was accepted the slate is asked for again. Features move within 10 ms and
@@ -27,6 +28,7 @@ export class Shop extends EventTarget {
   events = []; // newest first: { event, state, detail, title }
   features = null; // GET /users/{id}
   timings = []; // newest last: { tier, server_ms, browser_ms }
+  journey = []; // of a guest: a column per click, see journey.js
   reactionMs = null; // from the last click to the slate that knew of it, on screen
   place = { category: null, page: 1 };
   problem = null;
@@ -87,6 +89,7 @@ export class Shop extends EventTarget {
     this.features = null;
     this.opinions = new Map();
     this.origins = new Map();
+    this.journey = [];
     this.reactionMs = null;
     this.#expected = 0;
     this.#reaction++;
@@ -159,6 +162,7 @@ export class Shop extends EventTarget {
       item.request_id = slate.request_id;
       this.items.set(item.item_id, { ...this.items.get(item.item_id), ...item });
     }
+    this.#travelled(slate);
     this.timings = [...this.timings, slate].slice(-KEPT_TIMINGS);
     this.#expected = Math.max(this.#expected, slate.features?.interaction_count ?? 0);
     const isFallback = FALLBACKS.has(slate.tier) && slate.features?.interaction_count > 0;
@@ -168,6 +172,13 @@ export class Shop extends EventTarget {
     }
     if (!slate.model?.version) this.#retry = setTimeout(() => this.#lookForModel(), NO_MODEL_S * 1000);
     this.#tell("slate", { isReaction });
+  }
+
+  /** Keep what a guest's first clicks did to the list; of one number of clicks the latest list. */
+  #travelled(slate) {
+    const column = columnOf(slate);
+    if (!this.user.isGuest || slate.category || slate.page > 1 || column.clicks > CLICKS) return;
+    this.journey = [...this.journey.filter((one) => one.clicks < column.clicks), column];
   }
 
   #lookForModel() {
@@ -182,6 +193,32 @@ export class Shop extends EventTarget {
     if (waitS !== null) this.#retry = setTimeout(() => this.show(), waitS * 1000);
     this.problem.againAt = waitS === null ? null : Date.now() + waitS * 1000;
     this.#tell("problem");
+  }
+
+  // -- somebody new --------------------------------------------------------------------------------
+
+  async survey() {
+    const { data } = await post("/onboarding", { user_id: this.user.user_id }, { userId: this.user.user_id });
+    return { categories: [], items: [], choose: 3, ...data };
+  }
+
+  /** Send the answers to the survey ({ categories, ratings } or { skipped: true }); returns once a slate knows. */
+  async answer(answers) {
+    const userId = this.user.user_id;
+    const before = this.features?.version ?? 0;
+    await post("/onboarding/submit", { user_id: userId, ...answers }, { userId });
+    this.place = { category: null, page: 1 };
+    const round = ++this.#round;
+    for (const wait of LOOKS_MS) {
+      await sleep(wait);
+      const slate = await this.#ask();
+      if (round !== this.#round) return;
+      if ((slate.features?.version ?? 0) > before || wait === LOOKS_MS.at(-1)) {
+        this.#accept(slate, { isReaction: false });
+        this.loadFeatures();
+        return;
+      }
+    }
   }
 
   // -- what people do ------------------------------------------------------------------------------
