@@ -1,10 +1,11 @@
 """Held-out people of public data, and what each of their first interactions teaches: the measuring part."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import numpy as np
 
 from shortlist.app import open_ranker
@@ -22,18 +23,20 @@ from shortlist.ranking.chain import inline
 from shortlist.serving.known import query_of
 from shortlist.serving.recommend import Recommender
 from shortlist.serving.snapshot import Snapshot, snapshot
-from shortlist.settings import ColdStartSettings, RuleSettings, Settings
+from shortlist.settings import RuleSettings, Settings
 from shortlist.training.cases import by_user, pasts
 from shortlist.training.evaluate.datasets import READERS
 from shortlist.training.evaluate.metrics import measure
 from shortlist.training.evaluate.trial import Trial
 from shortlist.training.fit import Fitted, fit
+from shortlist.training.windows import has_calendar, kept
 
 DATA = ("ncf-ml-1m", "online-retail", "yoochoose-100k")
 KNOWN = (0, 1, 3, 5, 10)  # interactions after which people are asked for
 FIRST = max(KNOWN)
 WANTED = 10  # of the different items that come next, the first: the same for every number of interactions
 PEOPLE = 500
+LATE = 0.3  # of the events, the newest, in which the new people came
 DAY_MS = 86_400_000
 
 
@@ -70,32 +73,37 @@ class _Asked:
 
 
 def held_out(data: Interactions) -> tuple[Interactions, list[Person]]:
-    """Everybody but PEOPLE, taken evenly from those with enough of a past; and those.
+    """What models may know, and PEOPLE whom they do not know.
 
-    In yoochoose people are sessions."""
+    Where times are times: the last who came, and what everybody did before the first of them came. Where they
+    are positions: people taken evenly, and everybody else. In yoochoose people are sessions.
+    Wanted is what came at a later time than the last of the first interactions, so that the rest of a basket
+    is no question.
+    """
     ordered = by_user(data)
     found: dict[int, Person] = {}
     for user, rows in enumerate(pasts(data)):
-        items = ordered.items[rows]
-        later = items[FIRST:]
+        items, ts = ordered.items[rows], ordered.ts_s[rows]
+        if len(items) <= FIRST:
+            continue
+        later = items[FIRST:][ts[FIRST:] > ts[FIRST - 1]]
         _, at = np.unique(later, return_index=True)
         wanted = later[np.sort(at)]
         wanted = wanted[~np.isin(wanted, items[:FIRST])][:WANTED]
-        if len(items) > FIRST and len(wanted):
-            found[user] = Person(items[:FIRST], ordered.ts_s[rows][:FIRST].tolist(), wanted)
-    users = sorted(found)
-    chosen = [users[int(n * len(users) / min(PEOPLE, len(users)))] for n in range(min(PEOPLE, len(users)))]
-    keep = ~np.isin(data.users, chosen)
-    left = replace(
-        data,
-        users=data.users[keep],
-        items=data.items[keep],
-        ts_s=data.ts_s[keep],
-        weights=data.weights[keep],
-        sessions=data.sessions[keep],
-        purchases=data.purchases[keep],
-    )
-    return left, [found[user] for user in chosen]
+        if len(wanted):
+            found[user] = Person(items[:FIRST], ts[:FIRST].tolist(), wanted)
+    if has_calendar(data):
+        began = {user: found[user].ts_s[0] for user in found}
+        chosen = sorted(found, key=lambda user: (began[user], user))[-PEOPLE:]
+        chosen = [user for user in chosen if began[user] >= np.quantile(data.ts_s, 1 - LATE)]
+        start = min(began[user] for user in chosen)
+        keep = (data.ts_s < start) & ~np.isin(data.users, chosen)
+    else:
+        users = sorted(found)
+        step = max(1.0, len(users) / PEOPLE)
+        chosen = [users[int(n * step)] for n in range(min(PEOPLE, len(users)))]
+        keep = ~np.isin(data.users, chosen)
+    return kept(data, keep), [found[user] for user in chosen]
 
 
 def curve(folder: Path, name: str, report: Report) -> Curve:
@@ -109,12 +117,14 @@ def curve(folder: Path, name: str, report: Report) -> Curve:
 
 def model_of(fitted: Fitted, trial: Trial, data: Interactions) -> Model:
     """What was fitted, as it would serve."""
-    ranker = fitted.ranker and open_ranker(
-        fitted.ranker.onnx,
-        feature_names=fitted.ranker.feature_names,
-        calibration=fitted.ranker.calibration,
-        model_version="1",
-    )
+    ranker = None
+    if fitted.ranker is not None:
+        ranker = open_ranker(
+            fitted.ranker.onnx,
+            feature_names=fitted.ranker.feature_names,
+            calibration=fitted.ranker.calibration,
+            model_version="1",
+        )
     return Model(
         version="1",
         trained_ms=1,
@@ -141,7 +151,11 @@ def asked(
     popular, als = model.sources["popular"], model.sources["als"]
     assert isinstance(popular, Popular)
     assert isinstance(als, Als)
-    everything = np.argsort(-popular.statistics[0], kind="stable").astype(np.int32)
+    # The better of all time's and the last weeks'.
+    lists_ = [np.argsort(-popular.statistics[row], kind="stable").astype(np.int32) for row in (0, 1)]
+    everything = max(
+        lists_, key=lambda ranked: np.mean([measure(ranked[:10], p.wanted, (10,))["NDCG@10"] for p in people])
+    )
     figures: dict[str, list[list[float]]] = {}
 
     for number, person in enumerate(people):
@@ -176,18 +190,20 @@ def past_of(person: Person, known: int, trial: Trial, kind: EventType, view: Fea
     for n in range(known):
         item = int(person.items[n])
         event = Event(
-            event_id=str(n), user_id="u", type=kind, item_id=trial.items.ids[item], ts=int(person.ts_s[n] * 1000)
-        )  # fmt: skip
+            event_id=str(n),
+            user_id="u",
+            type=kind,
+            item_id=trial.items.ids[item],
+            ts=int(person.ts_s[n] * 1000),
+        )
         fold(features, event, offset=n, appended_ms=1, view=view)
     return features
 
 
 def replace_explores(settings: Settings, explores: str) -> Settings:
     """The settings with whose slates explore."""
-    import msgspec
-
-    cold = cast(ColdStartSettings, msgspec.structs.replace(settings.coldstart, explores=explores))
-    return cast(Settings, msgspec.structs.replace(settings, coldstart=cold))
+    cold = msgspec.structs.replace(settings.coldstart, explores=explores)
+    return msgspec.structs.replace(settings, coldstart=cold)
 
 
 def _asker(shown: Snapshot, settings: Settings) -> Callable[[Features, int], IntArray]:

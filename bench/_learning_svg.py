@@ -20,7 +20,7 @@ def drawn(curves: Sequence[Curve]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {TOP + HEIGHT + 78}" '
         'font-family="system-ui, sans-serif" font-size="12" role="img" '
         'aria-label="NDCG@10 after the first interactions of people held out of training">',
-        f'<rect width="100%" height="100%" rx="6" fill="#ffffff"/><g fill="#1f2933">',
+        '<rect width="100%" height="100%" rx="6" fill="#ffffff"/><g fill="#1f2933">',
     ]
     for number, one in enumerate(curves):
         parts += _panel(one, LEFT + 10 + number * (WIDTH + LEFT + GAP))
@@ -45,8 +45,10 @@ def _panel(one: Curve, x0: int) -> list[str]:
             f'<path d="M{x0} {at:.1f}h{WIDTH}" stroke="#d8dce2" fill="none"/>'
             f'<text x="{x0 - 6}" y="{at + 4:.1f}" text-anchor="end">{tick * step:.2f}</text>'
         )
-    for known in KNOWN:
-        parts.append(f'<text x="{x(known):.1f}" y="{TOP + HEIGHT + 16}" text-anchor="middle">{known}</text>')
+    parts += [
+        f'<text x="{x(known):.1f}" y="{TOP + HEIGHT + 16}" text-anchor="middle">{known}</text>'
+        for known in KNOWN
+    ]
     for method, values in one.lines.items():
         colour, dash = STYLES[method]
         points = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in zip(KNOWN, values, strict=True))

@@ -164,7 +164,11 @@ class Toy:
             "page": page,
             "next_page": page + 1 if start + 10 < len(ranked) else None,
             "model": {"version": self.model, "age_s": 5400.0 if self.model else None},
-            "features": {"age_ms": 1200, "version": len(past) + (answers is not None), "interaction_count": len(counted)},
+            "features": {
+                "age_ms": 1200,
+                "version": len(past) + (answers is not None),
+                "interaction_count": len(counted),
+            },
             "missing_sources": {},
             "took_ms": 1.7,
         }
@@ -172,8 +176,11 @@ class Toy:
     def survey(self, user: str) -> Json:
         counts = Counter(item["category"] for item in self.items.values())
         first = {item["category"]: item for item in reversed(list(self.items.values()))}
+        pictures = {
+            name: item.get("image") or f"/images/{item['item_id']}.svg" for name, item in first.items()
+        }
         categories = [
-            {"category": name, "items": count, "image": first[name].get("image") or f"/images/{first[name]['item_id']}.svg"}
+            {"category": name, "items": count, "image": pictures[name]}
             for name, count in counts.most_common()
         ]
         return {
