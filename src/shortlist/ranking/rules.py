@@ -129,6 +129,15 @@ class Rulebook:
                 found = self._combined[key] = self._combine(which, self._masks_of(columns, hour))
         return found
 
+    def matches(self, rule_id: str) -> int:
+        """How many items the condition of an enabled rule holds for; 0 for others."""
+        now_ms, columns = self.now_ms(), self.table.columns
+        masks = self._masks_of(columns, self._hour(now_ms)) if self._compiled else []
+        for each, mask in zip(self._compiled, masks, strict=True):
+            if each.rule.id == rule_id:
+                return int((mask & columns.servable).sum())
+        return 0
+
     def until_ms(self) -> int:
         """The next time at which a rule begins or ends, or counts another hour of age."""
         now_ms = self.now_ms()

@@ -105,6 +105,7 @@ class Serving:
         self._recommender = Recommender(features, self._gather, settings, now_ms, attributes)
         self._miss = Workers("miss", settings.serving.miss_threads)
         self._quick = Workers("quick", 1)
+        self._aside = Workers("aside", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
         self._flights: dict[str, Flight] = {}
         self._again: set[str] = set()  # users whose background flight was overtaken by a fold
@@ -118,6 +119,20 @@ class Serving:
     def table(self) -> ItemTable:
         """The live items. A new model brings a new table."""
         return self._snapshot.table
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What slates are computed from now."""
+        return self._snapshot
+
+    @property
+    def recommender(self) -> Recommender:
+        """What computes pools."""
+        return self._recommender
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """The result of work that nobody's slate waits for, on a thread of its own, one after the other."""
+        return await self._on(self._aside, work, None)
 
     @property
     def model(self) -> Model | None:
@@ -361,6 +376,7 @@ class Serving:
         self._served.flush()
         self._miss.close()
         self._quick.close()
+        self._aside.close()
         self._gather.close()
         self._newcomers.close()
 

@@ -1,0 +1,71 @@
+"""Users' attributes where slates are computed: the last users' in memory, the others' read when needed."""
+
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import TimeoutError as LateError
+from threading import Lock
+
+import structlog
+
+from shortlist.catalog.store import CatalogError
+from shortlist.catalog.users_store import NOTHING, Attributes, UserStore
+
+log = structlog.get_logger()
+
+KEPT = 100_000  # users, most of them without any: about 30 MB with a few attributes each
+READ_S = 0.010  # what a slate waits for them; then it goes on without
+CHANGES = 10_000
+
+
+class UserAttributes:
+    """Called with a user's id on a worker thread; everything else is for the event loop.
+
+    Without a single user who has attributes nothing is read.
+    """
+
+    def __init__(self, store: UserStore, version: int, *, kept: int = KEPT) -> None:
+        """version: the store's, as of now. To be made on the event loop."""
+        self.store, self._version, self._most = store, version, kept
+        self._loop = asyncio.get_running_loop()
+        self._kept: OrderedDict[str, Attributes] = OrderedDict()
+        self._lock = Lock()
+        self._dropped = 0  # counts what was dropped: a read that began before holds no more
+
+    def __call__(self, user_id: str) -> Attributes:
+        """A user's attributes; empty where there are none, or they do not come in time."""
+        if not self._version:
+            return NOTHING
+        with self._lock:
+            found = self._kept.get(user_id)
+            if found is not None:
+                self._kept.move_to_end(user_id)
+                return found
+            dropped = self._dropped
+        reading = asyncio.run_coroutine_threadsafe(self.store.read([user_id]), self._loop)
+        try:
+            (read,) = reading.result(READ_S)
+        except (LateError, CatalogError, RuntimeError) as error:  # RuntimeError: the loop is closing
+            reading.cancel()
+            log.warning("attributes not read", error=str(error) or "late")
+            return NOTHING
+        with self._lock:
+            if dropped == self._dropped:
+                self._kept[user_id] = read
+                if len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+        return read
+
+    def drop(self, user_id: str) -> None:
+        """Read this user's anew the next time."""
+        with self._lock:
+            self._dropped += 1
+            self._kept.pop(user_id, None)
+
+    async def news(self) -> list[str]:
+        """Users whose attributes were changed since the last look, by whatever process; dropped here."""
+        changed: list[str] = []
+        while rows := await self.store.changed(self._version, CHANGES):
+            for self._version, user_id in rows:
+                self.drop(user_id)
+                changed.append(user_id)
+        return changed
