@@ -25,8 +25,10 @@ import structlog
 
 from shortlist.catalog.embeddings import Embeddings
 from shortlist.catalog.outbox import Outbox
+from shortlist.catalog.rules_store import RuleStore
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
+from shortlist.catalog.users_store import UserStore
 from shortlist.events.log import EVENTS, ITEMS, SERVED, EventLog
 from shortlist.features.processor import Processor
 from shortlist.features.store import FeatureStore
@@ -76,8 +78,11 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     from shortlist.gateway.limits_memory import MemoryRateLimiter
     from shortlist.gateway.shop import Shop
     from shortlist.models.live import Live
+    from shortlist.serving.attributes import UserAttributes
     from shortlist.serving.cache_memory import MemorySlateCache
     from shortlist.serving.newcomers import Newcomers
+    from shortlist.serving.profiles import Profiles
+    from shortlist.serving.ruling import Ruling
     from shortlist.serving.serving import Serving, clock_ms
 
     keys = open_keys(home, settings)
@@ -93,6 +98,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         ledger.on_decided(exploration.renew)
         encoded = EmbeddingsForThreads(stores.embeddings, asyncio.get_running_loop())
         newcomers = Newcomers(encoded, home.indexes, threads=settings.training.threads)
+        attributes = UserAttributes(stores.users, await stores.users.version())
         serving = Serving(
             settings=settings,
             features=loop.features,
@@ -102,8 +108,12 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             trends=trends,
             newcomers=newcomers,
             exploration=exploration,
+            attributes=attributes,
         )
         stack.callback(serving.close)
+        ruling = Ruling(stores.rules, serving, loop.log)
+        await ruling.follow()
+        profiles = Profiles(stores.users, attributes, serving)
 
         def swap(model: Model) -> None:
             serving.swap(model)
@@ -135,7 +145,12 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             while changes := await items.changes(serving.table.version, CHANGES):
                 await asyncio.to_thread(serving.apply, changes)
 
-        for work in (show_changes, Publisher(stores.outbox, loop.log).publish):
+        for work in (
+            show_changes,
+            ruling.follow,
+            profiles.follow,
+            Publisher(stores.outbox, loop.log).publish,
+        ):
             stack.push_async_callback(_ended, asyncio.create_task(_every(CATALOG_POLL_S, work)))
         country = open_country(settings.telemetry.geoip_file) if settings.telemetry.geoip_file else no_country
 
@@ -152,6 +167,8 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             table=lambda: serving.table,
             features=loop.features,
             accounts=lambda: ledger.read(lambda known: accounts(known, exploration, serving.table)),
+            rules=ruling,
+            profiles=profiles,
             authority=Authority(keys, settings.auth),
             limiter=MemoryRateLimiter(),
             secret=signing_secret(home, settings) if in_development else None,
@@ -252,6 +269,8 @@ class CatalogStores:
     """What the catalog's database holds, by what it is for."""
 
     items: CatalogStore
+    rules: RuleStore
+    users: UserStore
     outbox: Outbox
     embeddings: Embeddings
 
@@ -262,11 +281,19 @@ async def catalog_stores(settings: Settings, home: Home) -> AsyncIterator[Catalo
     from shortlist.catalog.embeddings_sql import SqlEmbeddings
     from shortlist.catalog.engine import open_engine
     from shortlist.catalog.outbox_sql import SqlOutbox
+    from shortlist.catalog.rules_store_sql import SqlRules
     from shortlist.catalog.store_sql import SqlCatalog
+    from shortlist.catalog.users_store_sql import SqlUsers
 
     home.make()
     async with open_engine(settings.catalog.url, home.catalog) as engine:
-        yield CatalogStores(SqlCatalog(engine), SqlOutbox(engine), SqlEmbeddings(engine))
+        yield CatalogStores(
+            SqlCatalog(engine),
+            SqlRules(engine),
+            SqlUsers(engine),
+            SqlOutbox(engine),
+            SqlEmbeddings(engine),
+        )
 
 
 async def item_table(settings: Settings, home: Home, order: Sequence[str] = ()) -> ItemTable:

@@ -11,6 +11,8 @@ import pytest
 from msgspec import Struct
 
 from shortlist.catalog.item import Item
+from shortlist.catalog.rule import Rule, patched
+from shortlist.catalog.rules_store import RuleExists, RuleUnknown
 from shortlist.catalog.store import CatalogStore, Change, ItemExists, ItemUnknown
 from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.accounts import Accounts, accounts
@@ -18,6 +20,7 @@ from shortlist.coldstart.exploration import Exploration
 from shortlist.coldstart.ledger import Ledger
 from shortlist.coldstart.onboarding import Onboarding
 from shortlist.events.log import EventLog, Record, Stored
+from shortlist.catalog.users_store import checked
 from shortlist.features.store import Features, Seen
 from shortlist.gateway.app import Gateway, build
 from shortlist.gateway.auth import Authority, token_for
@@ -25,6 +28,9 @@ from shortlist.gateway.keys import open_keys
 from shortlist.gateway.limits_memory import MemoryRateLimiter
 from shortlist.gateway.shop import Shop
 from shortlist.home import Home
+from shortlist.ranking.rules import compiled
+from shortlist.serving.dry_run import DryRun, Moved
+from shortlist.serving.ruling import Listed
 from shortlist.serving.slate import Ask
 from shortlist.settings import ExplorationSettings, ServerSettings, Settings
 
@@ -58,14 +64,23 @@ class Slates:
             raise self.failure
         return Body(slate(ask.request_id, ask.user_id, "fresh"))
 
-    async def recommend_history(self, history: Sequence[str], limit: int = 0) -> Body:
-        self.asked.append(list(history))
+    async def recommend_history(
+        self, history: Sequence[str], limit: int = 0, *, where: str = "", is_shop: bool = False
+    ) -> Body:
+        self.asked.append(list(history) if not where else (list(history), where, is_shop))
         return Body(slate("h", None, "fresh"))
 
     async def similar(
-        self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
+        self,
+        item_id: str,
+        limit: int = 0,
+        user_id: str | None = None,
+        request_id: str = "",
+        *,
+        where: str = "",
+        is_shop: bool = False,
     ) -> Body:
-        self.asked.append((item_id, limit, user_id))
+        self.asked.append((item_id, limit, user_id) + ((where, is_shop) if where else ()))
         if item_id == "nothing":
             raise ItemUnknown("no item 'nothing'")
         answer: dict[str, Any] = {
@@ -286,13 +301,61 @@ class Unasked:
         raise AssertionError("nothing is new")
 
 
+class Ruling:
+    """Rules in a dict; nobody follows them."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, Rule] = {}
+        self.tried: list[tuple[Rule | None, int]] = []
+
+    async def listed(self) -> list[Listed]:
+        return [Listed(rule, "on", 3) for rule in self.rules.values()]
+
+    async def create(self, rule: Rule) -> Rule:
+        compiled(rule)
+        if rule.id in self.rules:
+            raise RuleExists(f"rule {rule.id!r} is there already")
+        self.rules[rule.id] = rule
+        return rule
+
+    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Rule:
+        if rule_id not in self.rules:
+            raise RuleUnknown(f"no rule {rule_id!r}")
+        self.rules[rule_id] = patched(self.rules[rule_id], changes)
+        return self.rules[rule_id]
+
+    async def delete(self, rule_id: str) -> None:
+        if self.rules.pop(rule_id, None) is None:
+            raise RuleUnknown(f"no rule {rule_id!r}")
+
+    async def dry_run(self, draft: Rule | None, most: int) -> DryRun:
+        self.tried.append((draft, most))
+        return DryRun(3, 10, 4, 0.4, [Moved("i1", "Lamp", 4)], [], 0, 0, 1, 1, 2, 0.5)
+
+
+class Profiles:
+    """Attributes in a dict."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Mapping[str, Any]] = {}
+
+    async def read(self, user_id: str) -> Mapping[str, Any]:
+        return self.known.get(user_id, {})
+
+    async def put(self, user_id: str, attributes: Mapping[str, Any]) -> None:
+        self.known[user_id] = checked(attributes)
+
+    async def delete(self, user_id: str) -> None:
+        self.known.pop(user_id, None)
+
+
 class Running:
     """The application with its stand-ins in reach, and clients that send as somebody."""
 
     def __init__(self, home: Home, settings: Settings, **parts: Any) -> None:
         self.settings = settings
         self.slates, self.collector, self.features = Slates(), Collector(), FewFeatures()
-        self.catalog = Items(ITEMS)
+        self.catalog, self.ruling, self.profiles = Items(ITEMS), Ruling(), Profiles()
         self.keys = open_keys(home, settings)
         self.log = MemoryLog()
         secret = self.keys.keys.hs256
@@ -308,6 +371,8 @@ class Running:
                 table=lambda: self.catalog.table,
                 features=self.features,
                 accounts=accounts_of_nothing,
+                rules=self.ruling,
+                profiles=self.profiles,
                 authority=Authority(self.keys, settings.auth, clock=lambda: NOW_S),
                 limiter=MemoryRateLimiter(),
                 secret=secret if settings.server.mode == "development" else None,

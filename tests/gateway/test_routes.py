@@ -323,12 +323,14 @@ def test_the_reference_has_every_route_and_its_problems(shop: Running) -> None:
         "GET /recommendations", "POST /recommendations", "GET /similar", "POST /rank", "POST /events",
         "GET /items", "POST /items", "GET /items/{item_id}", "PATCH /items/{item_id}",
         "DELETE /items/{item_id}", "GET /categories", "GET /users/{user_id}", "DELETE /users/{user_id}",
+        "PUT /users/{user_id}", "GET /rules", "POST /rules", "PATCH /rules/{rule_id}",
+        "DELETE /rules/{rule_id}", "POST /rules/dry-run",
         "GET /explanations/{request_id}", "GET /health/live", "GET /health/ready", "GET /metrics",
         "GET /images/{name}.svg", "GET /personas", "POST /dev/token",
     }  # fmt: skip
     assert {"200", "400", "401", "403", "429"} <= paths["/recommendations"]["get"]["responses"].keys()
     names = [parameter["name"] for parameter in paths["/recommendations"]["get"]["parameters"]]
-    assert names == ["user_id", "limit", "page", "context", "category", "exclude"]
+    assert names == ["user_id", "limit", "page", "context", "category", "exclude", "filter"]
     assert all(p["description"] for p in paths["/recommendations"]["get"]["parameters"])
     assert all(operation["summary"] for path in paths.values() for operation in path.values())
 

@@ -51,7 +51,7 @@ def rule_of(fields: Mapping[str, Any]) -> Rule:
         return msgspec.convert(fields, Rule)
     except msgspec.ValidationError as error:
         field, why = refusal(error, Rule, fields, whole="the rule")
-        raise RuleInvalid(f"rule {fields.get('id', '')}: {field} {why}") from None
+        raise RuleInvalid(f"rule {fields.get('id', '')}: {field}: {why}") from None
 
 
 def patched(rule: Rule, changes: Mapping[str, Any]) -> Rule:

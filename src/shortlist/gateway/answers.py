@@ -196,6 +196,14 @@ class UserAnswer(Struct, kw_only=True):
     stars: dict[str, float]
     version: int
     taste_version: int
+    attributes: dict[str, Any] = {}
+
+
+class Profile(Struct):
+    """What the shop knows of a user beside what they did."""
+
+    user_id: str
+    attributes: dict[str, Any]
 
 
 class Health(Struct):

@@ -32,6 +32,7 @@ from shortlist.gateway.operations import operation_routes
 from shortlist.gateway.problems import Told, tell
 from shortlist.gateway.routing import json_bytes, says
 from shortlist.gateway.rsgi import bridge
+from shortlist.gateway.rules import rule_routes
 from shortlist.gateway.shop import Shop
 from shortlist.gateway.slates import slate_routes
 from shortlist.gateway.storefront import page_routes, token_routes
@@ -69,6 +70,7 @@ def build(shop: Shop, settings: Settings) -> "Gateway":
         *item_routes(shop, gate),
         *user_routes(shop, gate),
         *exploration_routes(shop, gate),
+        *rule_routes(shop, gate),
         *operation_routes(health),
         *page_routes(shop),
     ]

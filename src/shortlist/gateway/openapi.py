@@ -21,7 +21,8 @@ TAGS = {
     "recommendations": "Slates", "similar": "Slates", "rank": "Slates", "explanations": "Slates",
     "exploration": "Catalog",
     "events": "Events", "items": "Catalog", "categories": "Catalog", "images": "Catalog",
-    "users": "Users", "health": "Operations", "metrics": "Operations", "problems": "Operations",
+    "users": "Users", "rules": "Rules",
+    "health": "Operations", "metrics": "Operations", "problems": "Operations",
 }  # fmt: skip
 
 

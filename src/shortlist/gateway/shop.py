@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from shortlist.catalog.rule import Rule
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.accounts import Accounts
@@ -13,6 +14,8 @@ from shortlist.gateway.auth import Authority
 from shortlist.gateway.limits import RateLimiter
 from shortlist.home import Home
 from shortlist.ops.health import Check
+from shortlist.serving.dry_run import DryRun
+from shortlist.serving.ruling import Listed
 from shortlist.serving.slate import Ask
 
 
@@ -33,11 +36,20 @@ class Recommends(Protocol):
     async def recommend(self, ask: Ask) -> Answered:
         """A slate."""
 
-    async def recommend_history(self, history: Sequence[str], limit: int = 0) -> Answered:
-        """A slate for a past, oldest first, of somebody without a user id."""
+    async def recommend_history(
+        self, history: Sequence[str], limit: int = 0, *, where: str = "", is_shop: bool = False
+    ) -> Answered:
+        """A slate for a past, oldest first, of somebody without a user id. where: the request's filter."""
 
     async def similar(
-        self, item_id: str, limit: int = 0, user_id: str | None = None, request_id: str = ""
+        self,
+        item_id: str,
+        limit: int = 0,
+        user_id: str | None = None,
+        request_id: str = "",
+        *,
+        where: str = "",
+        is_shop: bool = False,
     ) -> Answered:
         """Items like one."""
 
@@ -108,6 +120,38 @@ class KnowsUsers(Protocol):
         """Forget one user."""
 
 
+class FollowsRules(Protocol):
+    """`serving.Ruling` as the gateway sees it."""
+
+    async def listed(self) -> Sequence[Listed]:
+        """Every rule, by id."""
+
+    async def create(self, rule: Rule) -> Rule:
+        """Add a rule and follow it."""
+
+    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Rule:
+        """Change some fields of a rule and follow it."""
+
+    async def delete(self, rule_id: str) -> None:
+        """Take a rule away."""
+
+    async def dry_run(self, draft: Rule | None, most: int) -> DryRun:
+        """What a rule would have done to the last slates."""
+
+
+class KnowsProfiles(Protocol):
+    """`serving.Profiles` as the gateway sees it: attributes of users."""
+
+    async def read(self, user_id: str) -> Mapping[str, Any]:
+        """A user's attributes; empty where there are none."""
+
+    async def put(self, user_id: str, attributes: Mapping[str, Any]) -> None:
+        """Replace them; the user's next slate follows."""
+
+    async def delete(self, user_id: str) -> None:
+        """Forget them."""
+
+
 async def nothing() -> None:
     """Do nothing."""
 
@@ -128,6 +172,8 @@ class Shop:
     table: Callable[[], ItemTable]
     features: KnowsUsers
     accounts: Callable[[], Accounts]  # the ledger of new items; for worker threads
+    rules: FollowsRules
+    profiles: KnowsProfiles
     authority: Authority
     limiter: RateLimiter
     secret: bytes | None = None  # signs tokens of /dev/token; development only

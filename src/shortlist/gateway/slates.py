@@ -22,6 +22,13 @@ MAX_HISTORY = 1_000
 MAX_RANKED = 1_000
 
 Limit = Annotated[int, Meta(ge=1, description="How many items; the settings say the default and the most.")]
+Filter = Annotated[
+    str,
+    Meta(
+        max_length=2_000,
+        description='A condition that items must meet: `price < 50 and brand in (Kaldera, "Nord & Co")`.',
+    ),
+]
 UserId = Annotated[
     str, Meta(min_length=1, description="Whose; the token's own subject, or any for services.")
 ]
@@ -38,6 +45,7 @@ class SlateQuery(Struct, frozen=True):
     context: Annotated[str, Meta(max_length=50, description="Where the slate is shown.")] = "browsing"
     category: Annotated[str, Meta(description="Only items of this primary category.")] = ""
     exclude: Annotated[list[str], Meta(description="Items to leave out; repeat the parameter for each.")] = []
+    filter: Filter = ""
 
 
 class SimilarQuery(Struct, frozen=True):
@@ -46,6 +54,7 @@ class SimilarQuery(Struct, frozen=True):
     item_id: Annotated[str, Meta(min_length=1, description="Similar to which item.")]
     limit: Limit | None = None
     user_id: Annotated[str, Meta(description="Leave out what this user bought or dislikes.")] = ""
+    filter: Filter = ""
 
 
 class PastStep(Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +68,7 @@ class HistoryAsked(Struct, frozen=True, forbid_unknown_fields=True):
 
     history: Annotated[list[AnyId | PastStep], Meta(min_length=1, max_length=MAX_HISTORY)]
     limit: Limit | None = None
+    filter: Filter = ""
 
 
 class RankAsked(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +104,8 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
             context=asked.context,
             category=asked.category,
             exclude=tuple(ids([*asked.exclude], "exclude")),
+            filter=asked.filter,
+            is_shop=caller.is_service,
             request_id=_request_id(request),
         )
         return json_bytes((await shop.serving.recommend(ask)).body)
@@ -107,8 +119,11 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
         request: Request[Any, Any, Any], given: Given[HistoryAsked]
     ) -> Response[bytes]:
         """A slate for a past that the caller brings; nothing is stored."""
-        past = _past(given.history)
-        return json_bytes((await shop.serving.recommend_history(past, most(given.limit))).body)
+        past, is_shop = _past(given.history), caller_of(request).is_service
+        slate = await shop.serving.recommend_history(
+            past, most(given.limit), where=given.filter, is_shop=is_shop
+        )
+        return json_bytes(slate.body)
 
     @get(
         "/similar",
@@ -122,7 +137,12 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
             caller.require_own(an_id(asked.user_id, "user_id"))
         item_id = an_id(asked.item_id, "item_id")
         slate = await shop.serving.similar(
-            item_id, most(asked.limit), asked.user_id or None, request_id=_request_id(request)
+            item_id,
+            most(asked.limit),
+            asked.user_id or None,
+            request_id=_request_id(request),
+            where=asked.filter,
+            is_shop=caller.is_service,
         )
         telemetry.SIMILAR.observe(perf_counter() - started)
         return json_bytes(slate.body)

@@ -4,14 +4,15 @@ import asyncio
 import time
 from typing import Any
 
-from litestar import Request, Response, delete, get
+from litestar import Request, Response, delete, get, put
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
+from msgspec import Struct
 
 from shortlist.features.store import Features
-from shortlist.gateway.answers import PastItem, SessionSaid, UserAnswer
+from shortlist.gateway.answers import PastItem, Profile, SessionSaid, UserAnswer
 from shortlist.gateway.gate import Gate, caller_of
-from shortlist.gateway.reading import path_id
+from shortlist.gateway.reading import Given, path_id
 from shortlist.gateway.routing import says
 from shortlist.gateway.shop import Shop
 
@@ -19,30 +20,53 @@ SHOWN_HISTORY = 20
 SHOWN_AFFINITIES = 5
 
 
+class ProfileGiven(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the shop knows of a user beside what they did."""
+
+    attributes: dict[str, Any]
+
+
 def user_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     """The routes, over one shop."""
 
     @get("/users/{user_id:str}", **says(guard=gate.for_anyone, answer=UserAnswer, errors=(403,)))
     async def get_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> UserAnswer:
-        """The user's features; an unknown user has empty ones."""
+        """The user's features and attributes; an unknown user has empty ones."""
         caller = caller_of(request)
         wanted = path_id(user_id, "user_id")
         caller.require_own(wanted)
         now_ms = time.time_ns() // 1_000_000
         (features,) = await asyncio.to_thread(shop.features.read, [wanted], now_ms)
-        return summary(wanted, features, _titles(shop, features))
+        answer = summary(wanted, features, _titles(shop, features))
+        answer.attributes = dict(await shop.profiles.read(wanted))
+        return answer
+
+    @put(
+        "/users/{user_id:str}",
+        **says(guard=gate.for_services, body=ProfileGiven, answer=Profile, errors=(403,)),
+    )
+    async def put_user(
+        request: Request[Any, Any, Any], user_id: FromPath[str], given: Given[ProfileGiven]
+    ) -> Profile:
+        """Replace a user's attributes: what rules may ask for, and the ranker may learn from.
+
+        At most 100 keys and 16 kB. The next slate follows. A user may see them, only the shop sets them."""
+        wanted = path_id(user_id, "user_id")
+        await shop.profiles.put(wanted, given.attributes)
+        return Profile(user_id=wanted, attributes=given.attributes)
 
     @delete("/users/{user_id:str}", status_code=204, **says(guard=gate.for_anyone, errors=(403,)))
     async def delete_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[None]:
-        """Forget the user: features and every cached slate."""
+        """Forget the user: features, attributes and every cached slate."""
         caller = caller_of(request)
         wanted = path_id(user_id, "user_id")
         caller.require_own(wanted)
         await asyncio.to_thread(shop.features.delete, wanted)
+        await shop.profiles.delete(wanted)
         await shop.forget_user(wanted)
         return Response(None, status_code=204)
 
-    return [get_user, delete_user]
+    return [get_user, put_user, delete_user]
 
 
 def summary(user_id: str, features: Features, titles: dict[str, str]) -> UserAnswer:

@@ -5,15 +5,11 @@ from collections import OrderedDict
 from concurrent.futures import TimeoutError as LateError
 from threading import Lock
 
-import structlog
-
-from shortlist.catalog.store import CatalogError
+from shortlist.catalog.store import CatalogUnavailable
 from shortlist.catalog.users_store import NOTHING, Attributes, UserStore
 
-log = structlog.get_logger()
-
 KEPT = 100_000  # users, most of them without any: about 30 MB with a few attributes each
-READ_S = 0.010  # what a slate waits for them; then it goes on without
+READ_S = 0.020  # what a slate waits for them: as long as a fallback waits for features
 CHANGES = 10_000
 
 
@@ -23,16 +19,16 @@ class UserAttributes:
     Without a single user who has attributes nothing is read.
     """
 
-    def __init__(self, store: UserStore, version: int, *, kept: int = KEPT) -> None:
+    def __init__(self, store: UserStore, version: int, *, kept: int = KEPT, read_s: float = READ_S) -> None:
         """version: the store's, as of now. To be made on the event loop."""
-        self.store, self._version, self._most = store, version, kept
+        self.store, self._version, self._most, self._read_s = store, version, kept, read_s
         self._loop = asyncio.get_running_loop()
         self._kept: OrderedDict[str, Attributes] = OrderedDict()
         self._lock = Lock()
         self._dropped = 0  # counts what was dropped: a read that began before holds no more
 
     def __call__(self, user_id: str) -> Attributes:
-        """A user's attributes; empty where there are none, or they do not come in time."""
+        """A user's attributes; empty where there are none. Raises CatalogUnavailable when they are late."""
         if not self._version:
             return NOTHING
         with self._lock:
@@ -43,11 +39,10 @@ class UserAttributes:
             dropped = self._dropped
         reading = asyncio.run_coroutine_threadsafe(self.store.read([user_id]), self._loop)
         try:
-            (read,) = reading.result(READ_S)
-        except (LateError, CatalogError, RuntimeError) as error:  # RuntimeError: the loop is closing
+            (read,) = reading.result(self._read_s)
+        except LateError:
             reading.cancel()
-            log.warning("attributes not read", error=str(error) or "late")
-            return NOTHING
+            raise CatalogUnavailable(f"attributes did not come within {self._read_s:g} s") from None
         with self._lock:
             if dropped == self._dropped:
                 self._kept[user_id] = read

@@ -42,7 +42,7 @@ class Recommender:
         now_ms: Callable[[], int],
         attributes: Callable[[str], Mapping[str, Any]],
     ) -> None:
-        """attributes: of a user; may block."""
+        """attributes: of a user; may block, and raise CatalogUnavailable."""
         self.features, self.gather, self.settings, self.now_ms = features, gather, settings, now_ms
         self.attributes = attributes
         self._settings_version = version_of(settings.rules)
@@ -56,7 +56,7 @@ class Recommender:
     def know(self, user_id: str, snapshot: Snapshot) -> Known:
         """What filters and fallbacks need of a user. Raises StoreUnavailable."""
         user = self.features.read([user_id], self.now_ms())[0]
-        return known_of(user, snapshot, self.settings.rules, self.attributes(user_id))
+        return known_of(user, snapshot, self.settings.rules, self._attributes(user_id, snapshot))
 
     def pool(
         self, user_id: str, context: str, category: str, snapshot: Snapshot, trace_id: str, where: str = ""
@@ -66,7 +66,7 @@ class Recommender:
         Raises StoreUnavailable when their features cannot be read."""
         user = self.features.read([user_id], self.now_ms())[0]  # → feature store: GET user
         settings, code, now_ms = self.settings, category_code(category, snapshot), self.now_ms()
-        known = known_of(user, snapshot, settings.rules, self.attributes(user_id))
+        known = known_of(user, snapshot, settings.rules, self._attributes(user_id, snapshot))
         query = query_of(user, snapshot, settings.weights, category=code, context=context)
         mask = allowed(known, settings.rules, code, context=context, where=where)
         by = applied(known, self.settings.rules, code, context)
@@ -206,6 +206,10 @@ class Recommender:
             interaction_count=known.interaction_count,
             appended_ms=known.appended_ms,
         )
+
+    def _attributes(self, user_id: str, snapshot: Snapshot) -> Mapping[str, Any]:
+        """Attributes, where somebody asks for them: a rule that hides must not be passed for want of them."""
+        return self.attributes(user_id) if snapshot.rulebook.reads_users else {}
 
     def _trending(self, snapshot: Snapshot) -> IntArray:
         return snapshot.trending(-1, self.settings.candidates.trending)

@@ -1,0 +1,165 @@
+"""Operators' work with real stores: rules followed, attributes known, drafts tried on what was served."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.serving.conftest import Shop, ids
+
+from shortlist.catalog.engine import open_engine
+from shortlist.catalog.rule import Rule, RuleInvalid
+from shortlist.catalog.rules_store_sql import SqlRules
+from shortlist.catalog.users_store_sql import SqlUsers
+from shortlist.models.model import Model
+from shortlist.serving.attributes import UserAttributes
+from shortlist.serving.dry_run import sample_of
+from shortlist.serving.profiles import Profiles
+from shortlist.serving.ruling import Ruling
+from shortlist.serving.serving import Serving
+from shortlist.serving.slate import Ask
+
+HIDE = Rule(id="hide", action="hide", where="category = Lamps")
+
+
+class Desk:
+    """An operator's desk: a serving shop, and the stores its process and another one write to."""
+
+    def __init__(
+        self, serving: Serving, ruling: Ruling, profiles: Profiles, rules: SqlRules, users: SqlUsers
+    ):
+        self.serving, self.ruling, self.profiles = serving, ruling, profiles
+        self.rules, self.users = rules, users
+
+    async def kinds(self, user: str = "u", **more: Any) -> set[str]:
+        """First letters of what a user is shown."""
+        return {item[0] for item in ids(await self.serving.recommend(Ask(user_id=user, **more)))}
+
+
+Scene = Callable[[Desk], Awaitable[None]]
+
+
+@pytest.fixture
+def at_desk(shop: Shop, model: Model, tmp_path: Path) -> Callable[[Scene], None]:
+    """Run a test's coroutine at a desk."""
+
+    async def main(scene: Scene) -> None:
+        async with open_engine("sqlite:", tmp_path / "catalog.sqlite") as engine:
+            rules, users = SqlRules(engine), SqlUsers(engine)
+            attributes = UserAttributes(users, await users.version(), read_s=10.0)
+            with shop.serving(model=model, attributes=attributes) as serving:
+                ruling = Ruling(rules, serving, shop.log)
+                await ruling.follow()
+                await scene(Desk(serving, ruling, Profiles(users, attributes, serving), rules, users))
+
+    return lambda scene: asyncio.run(main(scene))
+
+
+def test_rules_are_followed_once_written_here_and_at_the_next_look_when_written_elsewhere(
+    at_desk: Callable[[Scene], None],
+) -> None:
+    async def scene(desk: Desk) -> None:
+        assert "l" in await desk.kinds()
+        await desk.ruling.create(HIDE)
+        assert "l" not in await desk.kinds()
+        await desk.ruling.patch("hide", {"enabled": False})
+        assert "l" in await desk.kinds()
+        assert [(one.state, one.matches) for one in await desk.ruling.listed()] == [("off", None)]
+        await desk.rules.patch("hide", {"enabled": True}, lambda rule: None)
+        await desk.ruling.follow()
+        assert "l" not in await desk.kinds()
+        assert [(one.state, one.matches) for one in await desk.ruling.listed()] == [("on", 10)]
+        await desk.ruling.delete("hide")
+        assert "l" in await desk.kinds()
+
+    at_desk(scene)
+
+
+def test_a_rule_of_another_version_that_cannot_be_read_costs_only_itself(
+    at_desk: Callable[[Scene], None],
+) -> None:
+    async def scene(desk: Desk) -> None:
+        await desk.rules.create(HIDE)
+        await desk.rules.create(Rule(id="odd", action="hide", where="price ~ 5"))
+        await desk.ruling.follow()
+        assert "l" not in await desk.kinds()
+        with pytest.raises(RuleInvalid):
+            await desk.ruling.create(Rule(id="odd2", action="hide", where="price ~ 5"))
+        assert [rule.id for rule in (await desk.rules.rules())[1]] == ["hide", "odd"]
+
+    at_desk(scene)
+
+
+def test_attributes_decide_which_rules_a_user_meets_wherever_they_were_written(
+    at_desk: Callable[[Scene], None],
+) -> None:
+    async def scene(desk: Desk) -> None:
+        await desk.ruling.create(Rule(id="r", action="filter", where="category = Books", users="plan = pro"))
+        assert await desk.kinds() != {"b"}
+        await desk.profiles.put("u", {"plan": "pro"})
+        assert await desk.kinds() == {"b"}
+        assert await desk.kinds("other") != {"b"}
+        await desk.users.put("u", {"plan": "free"})
+        await desk.profiles.follow()
+        assert await desk.kinds() != {"b"}
+        await desk.profiles.put("u", {"plan": "pro"})
+        await desk.profiles.delete("u")
+        await desk.serving.forget("u")
+        assert await desk.kinds() != {"b"}
+
+    at_desk(scene)
+
+
+def test_a_dry_run_says_what_a_draft_would_change_and_changes_nothing(
+    shop: Shop, at_desk: Callable[[Scene], None]
+) -> None:
+    async def scene(desk: Desk) -> None:
+        ends = shop.log.ends("recommendation.impressions")
+        shop.fold("u", "view", "l0")
+        shown = ids(await desk.serving.recommend(Ask(user_id="u")))
+        await desk.serving.recommend(Ask(user_id="u", category="Books"))
+        await desk.serving.recommend_history(["c1"])
+        desk.serving._served.flush()
+        shop.log.wait("recommendation.impressions", ends, 5.0)
+        sampled = sample_of(shop.log, 1_000)
+        mine = [slate for slate in sampled.slates if slate.items == shown]
+        assert mine
+
+        before = await desk.ruling.dry_run(None, 1_000)
+        assert (before.affected, before.lost) == (0, [])
+        found = await desk.ruling.dry_run(HIDE, 1_000)
+        assert found.slates == len(sampled.slates)
+        assert found.matches == 10
+        assert 0 < found.affected < found.slates
+        assert found.lost
+        assert all(item.item_id[0] == "l" and item.title.startswith("Lamp") for item in found.lost)
+        assert found.gained
+        assert all(item.item_id[0] != "l" for item in found.gained)
+        assert found.short == found.short_before
+        pinned = await desk.ruling.dry_run(Rule(id="p", action="pin", where="item_id = t3"), 1_000)
+        assert pinned.gained[0].item_id == "t3"
+        nothing = Rule(id="f", action="filter", where="item_id = b1")
+        assert (await desk.ruling.dry_run(nothing, 1_000)).short > found.short
+        assert ids(await desk.serving.recommend(Ask(user_id="u"))) == shown
+        assert await desk.ruling.listed() == []
+
+    at_desk(scene)
+
+
+def test_a_dry_run_takes_off_the_boosts_of_the_time(shop: Shop, at_desk: Callable[[Scene], None]) -> None:
+    async def scene(desk: Desk) -> None:
+        shop.use(rules={"max_per_category": 0})
+        boost = Rule(id="b", action="boost", where="category = Books", factor=900)
+        await desk.ruling.create(boost)
+        shop.fold("u", "view", "c1")
+        await desk.serving.recommend(Ask(user_id="u"))
+        desk.serving._served.flush()
+        await desk.serving.aside(lambda: shop.log.wait("recommendation.impressions", [0, 0], 1.0))
+        same = await desk.ruling.dry_run(boost, 1)
+        assert same.affected == 0
+        await desk.ruling.delete("b")
+        again = await desk.ruling.dry_run(boost, 1_000)
+        assert again.affected > 0
+
+    at_desk(scene)
