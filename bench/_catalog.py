@@ -44,7 +44,7 @@ from shortlist.training.rows import Seen, rows_of
 from shortlist.training.windows import windows
 
 FOLDER = Path(__file__).parents[1] / ".bench"
-CATEGORIES, BRANDS, TREES, CASES = 100, 300, 200, 200
+CATEGORIES, BRANDS, TREES, CASES = 100, 300, 100, 200
 NOW_S = 1_700_000_000.0
 
 

@@ -52,6 +52,7 @@ class Als(VectorSource):
         self.touched, self.gram, self.cold = touched, gram, cold
         self.confidence, self.typical = confidence, typical
         self.factors = index.vectors  # of training; `index` has those that came since
+        self._inverse = np.linalg.inv(gram).astype(np.float32)
 
     @classmethod
     def fit(
@@ -145,16 +146,15 @@ class Als(VectorSource):
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosines: to the last item, mean to the last three, to the last twenty weighted by 1 / distance."""
-        found = np.zeros((len(positions), 3), np.float32)
         last, distance = last_distinct(query, len(self.index), 20)
         if not len(last) or not len(positions):
-            return found
+            return np.zeros((len(positions), 3), np.float32)
         past = unit(self.index.rows(last))
-        near = np.stack([past[0], past[:3].mean(0), (1 / (1 + distance)) @ past])
-        rows = self.index.rows(positions)
+        near = np.stack([past[0], past[:3].mean(0), (1 / (1 + distance)) @ past]).astype(np.float32)
+        rows = self.rows(query, positions)
         norms = np.sqrt(np.einsum("nf,nf->n", rows, rows))
-        found[:] = (rows @ near.astype(np.float32).T) / np.maximum(norms, 1e-9)[:, None]
-        return found
+        cosines: FloatArray = (rows @ near.T) / np.maximum(norms, 1e-9)[:, None]
+        return cosines
 
     def user(self, query: Query) -> FloatArray | None:
         """The folded-in vector (f,), made once per query; None without a known past."""
@@ -169,11 +169,25 @@ class Als(VectorSource):
         if not len(items):
             return None
         rows = self.index.rows(items)
-        excess = np.maximum(confidence - 1, 0)[:, None] * rows
-        left = self.gram + rows.T @ excess
+        excess = np.maximum(confidence - 1, 0)
+        if 2 * len(items) < rows.shape[1]:
+            return self._updated(rows, confidence, excess)
+        left = self.gram + rows.T @ (excess[:, None] * rows)
         right = confidence @ rows
         _, solved, failed = lapack.dposv(left, right, overwrite_a=True)  # linalg.solve checks for 0.2 ms more
         return np.asarray(solved, np.float32) if failed == 0 else None
+
+    def _updated(
+        self, rows: FloatArray, confidence: FloatArray, excess: FloatArray
+    ) -> FloatArray | None:
+        """The same by Woodbury's identity from the inverse of the gram matrix: a system of as many unknowns
+        as there are items, 0.02 ms for a short past against 0.1 ms."""
+        lent = rows @ self._inverse
+        small = lent @ rows.T
+        small[np.diag_indices(len(rows))] += 1 / np.maximum(excess, 1e-6)
+        start = confidence @ lent
+        _, solved, failed = lapack.sposv(small, rows @ start, overwrite_a=True)
+        return np.asarray(start - solved @ lent, np.float32) if failed == 0 else None
 
 
 def _confidences(data: Interactions, n: int, confidence: float, typical: float) -> Any:

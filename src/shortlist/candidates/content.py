@@ -93,7 +93,7 @@ class Content(VectorSource):
         if not len(last) or not known.any():
             return found
         at = positions[known]
-        found[known, 0] = self.index.products(self.index.rows(last[:1])[0], at)
+        found[:, 0] = self.rows(query, positions) @ self.index.rows(last[:1])[0]
         own, theirs = category[last], category[at]
         share = np.bincount(own[own >= 0], minlength=int(category.max(initial=0)) + 1) / len(last)
         found[known, 1] = np.where(theirs >= 0, share[theirs], 0)

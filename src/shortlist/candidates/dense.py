@@ -17,6 +17,8 @@ def gathered(scores: FloatArray, positions: IntArray) -> FloatArray:
     size = len(scores)
     if not size:
         return np.zeros(len(positions), np.float32)
+    if int(positions.max(initial=0)) < size:
+        return scores[positions]
     taken = scores[np.minimum(positions, size - 1)]
     return np.where(positions < size, taken, 0).astype(np.float32)
 

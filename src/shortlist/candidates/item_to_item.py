@@ -92,9 +92,14 @@ class ItemToItem(VectorSource):
         if not 0 <= position < len(self.index):
             return NOTHING
         vector = self.index.rows(np.array([position], np.int32))[0]
-        found, scores = self.index.search(vector, limit + 1, allowed=allowed)
-        others = found != position
-        return Candidates(found[others][:limit], scores[others][:limit])
+        found, _ = self.index.search(vector, limit + 1, allowed=allowed)
+        return self.nearest(vector, found[found != position][:limit])
+
+    def nearest(self, vector: FloatArray, positions: IntArray) -> Candidates:
+        """`positions` by their exact nearness to `vector`, the nearest first."""
+        scores = self.index.products(vector, positions)
+        order = np.lexsort((positions, -scores))
+        return Candidates(positions[order], scores[order])
 
     def user(self, query: Query) -> FloatArray | None:
         """The last items as one vector, the newest first."""

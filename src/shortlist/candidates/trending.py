@@ -10,6 +10,9 @@ from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.catalog.table import ItemTable
 
 
+LISTED = 20  # as many of each list as the flow has
+
+
 class Trends(Protocol):
     """Live counts by item id; `features.trending.TrendingCounts` is one."""
 
@@ -47,9 +50,15 @@ class Trending(CandidateSource):
         known.sort(key=lambda entry: (-weights.get(entry[0], 0.0), entry[0]))
         positions = np.array([at for _, at in known], np.int32)
         scores = np.array([weights.get(item, 0.0) for item, _ in known], np.float32)
-        return Candidates(positions, scores)
+        found = query.memo[self.name] = Candidates(positions, scores)
+        return found
 
     def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """See the port."""
-        ids, weights = self._table.ids, self._trends.weights()
-        return np.array([weights.get(ids[at], 0.0) for at in positions.tolist()], np.float32)
+        """What is in none of the lists does not trend: 0."""
+        found = query.memo.get(self.name) or self.candidates(query, LISTED)
+        order = np.argsort(found.positions)
+        listed = found.positions[order]
+        if not len(listed):
+            return np.zeros(len(positions), np.float32)
+        at = np.minimum(np.searchsorted(listed, positions), len(listed) - 1)
+        return np.where(listed[at] == positions, found.scores[order[at]], 0).astype(np.float32)

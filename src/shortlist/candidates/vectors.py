@@ -60,4 +60,14 @@ class VectorSource(TrainedSource):
         user = self.user(query)
         if user is None:
             return np.zeros(len(positions), np.float32)
-        return self.index.products(user, positions)
+        products: FloatArray = self.rows(query, positions) @ user
+        return products
+
+    def rows(self, query: Query, positions: IntArray) -> FloatArray:
+        """(len(positions), d) the vectors of candidates, taken from memory once per query: scores and signals
+        both need them, and it is the reading that takes the time."""
+        known = query.memo.get(f"{self.name}:rows")
+        if known is None or known[0] is not positions:
+            known = query.memo[f"{self.name}:rows"] = (positions, self.index.rows(positions))
+        rows: FloatArray = known[1]
+        return rows

@@ -14,6 +14,7 @@ from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.features import feature_names, features
 from shortlist.ranking.scorer import Scorer, ScorerError
+from shortlist.retrieval.top import within
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -118,16 +119,17 @@ class Chain:
 
     def _merged(self, found: Mapping[str, Candidates], allowed: BoolArray) -> IntArray:
         """The union, without what is not allowed; above `pool`, those ranked best by any source."""
-        place = np.full(len(allowed), np.iinfo(np.int32).max, np.int32)
-        for candidates in found.values():
-            inside = candidates.positions < len(allowed)
-            at = candidates.positions[inside]
-            place[at] = np.minimum(place[at], np.flatnonzero(inside))
-        positions = np.flatnonzero((place < np.iinfo(np.int32).max) & allowed)
+        lists = [candidates.positions for candidates in found.values()]
+        if not lists:
+            return np.empty(0, np.int32)
+        proposed = np.concatenate(lists)
+        place = np.concatenate([np.arange(len(positions)) for positions in lists])
+        kept = within(proposed, allowed)
+        by_place = np.argsort(place[kept], kind="stable")
+        positions, first = np.unique(proposed[kept][by_place], return_index=True)
         if len(positions) > self.pool:
-            first = np.argsort(place[positions], kind="stable")[: self.pool]
-            positions = np.sort(positions[first])
-        return positions.astype(np.int32)
+            positions = positions[np.sort(np.argpartition(first, self.pool)[: self.pool])]
+        return positions.astype(np.int32, copy=False)
 
     def _scored(self, query: Query, found: Gathered) -> tuple[FloatArray, dict[str, str]]:
         popular = found.raw.get("popular")

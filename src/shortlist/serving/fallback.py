@@ -28,6 +28,8 @@ def others(
     allowed: (table size,) what may come. taken: positions that are there already. categories: the user's.
     category: the one asked for; it then stands for the user's.
     """
+    if need <= 0:
+        return
     free = allowed.copy()
     free[taken[taken < len(free)]] = False
     for positions, tier in _lists(snapshot, categories, category):
@@ -39,7 +41,7 @@ def others(
                 free[position] = False
                 need -= 1
                 yield position, tier
-    for position in np.flatnonzero(free)[: max(0, need)].tolist():
+    for position in np.flatnonzero(free)[:need].tolist():
         yield position, CATALOG
 
 

@@ -147,21 +147,22 @@ def reasons(
         table.category[positions].tolist(),
         strict=True,
     )
-    own, ids, categories, past_list = set(own_categories), table.ids, table.categories, past.tolist()
+    ids, categories = table.ids, table.categories
+    own = {*own_categories, query.category}
+    said_of = [(OF_TYPE.get(last_type.get(of, ""), "viewed"), ids[of]) for of in past.tolist()]
     result = []
     for ranks, count, values, near, code in rows:
-        named = {names[row]: value for row, value in zip(ranks[:count], values, strict=False)}
-        strongest = names[ranks[0]] if count else "popular"
+        spoken = [names[row] for row in ranks[:count]]
+        strongest = spoken[0] if spoken else "popular"
         if strongest == "popular":
-            is_own = code >= 0 and (code in own or code == query.category)
-            result.append(("popular_category", categories[code], named) if is_own else ("popular", "", named))
+            why, of = ("popular_category", categories[code]) if code >= 0 and code in own else ("popular", "")
         elif strongest in ("trending", "again"):
-            result.append((strongest, "", named))
+            why, of = strongest, ""
         elif near < 0 or (strongest == "als" and count == 1):
-            result.append(("taste", "", named))
+            why, of = "taste", ""
         else:
-            of = past_list[near]
-            is_basket = strongest == "bought_together"
-            why = "bought_together" if is_basket else OF_TYPE.get(last_type.get(of, ""), "viewed")
-            result.append((why, ids[of], named))
+            why, of = said_of[near]
+            if strongest == "bought_together":
+                why = strongest
+        result.append((why, of, dict(zip(spoken, values, strict=False))))
     return result

@@ -113,7 +113,8 @@ def _search(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> t
     keep = mask[positions]
     if int(keep.sum()) < limit:  # many of the nearest may not come: look further
         spare = min(int(len(mask) - mask.sum()), 4 * TOP)
-        positions, scores = source.index.search(vector, limit, allowed=mask, spare=spare)
+        found = source.nearest(vector, source.index.search(vector, limit, allowed=mask, spare=spare)[0])
+        positions, scores = found.positions, found.scores
         keep = mask[positions]
     return positions[keep][:limit], scores[keep][:limit]
 
