@@ -210,12 +210,12 @@ def _asker(shown: Snapshot, settings: Settings) -> Callable[[Features, int], Int
     """Asks the recommender itself, on the first day of each person."""
     store = _Asked()
     recommender = Recommender(
-        cast(FeatureStore, store), inline, settings, lambda: store.features.first_ts + DAY_MS, lambda _: {}
+        cast(FeatureStore, store), settings, lambda: store.features.first_ts + DAY_MS, lambda _: {}
     )
 
     def ask(features: Features, number: int) -> IntArray:
         store.features = features
-        pool, _ = recommender.pool(f"user-{number}", "browsing", "", shown, "trace")
+        pool, _ = inline(recommender.pool(f"user-{number}", "browsing", "", shown, "trace"))
         return shown.table.positions(item.item_id for item in pool.items)
 
     return ask

@@ -26,7 +26,7 @@ from shortlist.gateway.auth import token_for
 from shortlist.gateway.keys import signing_secret
 from shortlist.gateway.server import listening
 from shortlist.home import Home
-from shortlist.process import SWITCH_S
+from shortlist.process import tune_interpreter
 from shortlist.settings import Settings
 
 USERS, ROUNDS, SECONDS, IN_FLIGHT = 1_000, 5, 4.0, 16
@@ -48,7 +48,7 @@ class Hello:
 
 
 async def hello(port: int) -> None:
-    sys.setswitchinterval(SWITCH_S)  # as `serve` has it
+    tune_interpreter()  # as `serve` does
     async with listening(Hello(), host="127.0.0.1", port=port, drain_s=1.0):
         await asyncio.Event().wait()
 

@@ -4,7 +4,6 @@ Against the two engines that no miss can do without, called directly: one FAISS 
 run over as many rows. Every user asks once, so that nothing comes from a cache.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
@@ -19,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from bench._catalog import Fitted, shop
 from bench._server import report
 from shortlist.ops.logs import set_up
-from shortlist.process import SWITCH_S
+from shortlist.process import tune_interpreter
 from shortlist.serving import fallback, recommend
 from shortlist.serving.slate import Ask
 from shortlist.settings import Settings
@@ -29,7 +28,7 @@ SIZES = (10_000, 100_000)
 
 
 def main() -> None:
-    sys.setswitchinterval(SWITCH_S)
+    tune_interpreter()
     threadpool_limits(1)  # as `serve` does: a product on two threads takes longer beside other work
     faiss.omp_set_num_threads(1)
     set_up("warning")
@@ -81,7 +80,7 @@ def measured(size: int, fitted: Fitted) -> dict[str, float]:
     name = f"{size // 1000}k"
     print(f"\n{name} items, {MEASURED} misses: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {cpu:.2f} ms of CPU each")
     print(f"FAISS and ONNX Runtime called directly: {direct:.2f} ms; answered by {tiers}")
-    print("where the time goes (mean, with timers on; sources overlap one another)")
+    print("where the time goes (mean, with timers on)")
     for what, ms in sorted(spent.items(), key=lambda row: -row[1]):
         print(f"  {what:<38} {ms:6.3f} ms {ms / mean:6.1%}")
     return {
@@ -131,15 +130,13 @@ def timed(fitted: Fitted) -> dict[str, float]:
     put(recommend, "known_of", "what must not come")
     put(recommend, "query_of", "make the query")
     put(recommend, "allowed", "mask of the catalog")
-    put(own._recommender, "gather", "sources, side by side (wall)")
-    put(chain, "gathered", "candidates: sources, merge, scores")
+    put(chain, "_merged", "merge")
     put(chain, "features", "features of the ranker")
     put(chain.ranker, "score", "ONNX Runtime")
     put(recommend, "reasons", "reasons")
     put(fallback, "others", "fill up")
     put(own._answers, "hot", "ready body")
     put(own._answers, "answer", "answer and log (event loop)")
-    put(own._recommender, "pool", "pool, all of it")
     for source in chain.sources:
         put(source, "candidates", f"  candidates of {source.name}")
         put(source, "score", f"  scores of {source.name}")

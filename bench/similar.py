@@ -4,7 +4,6 @@ Catalogs of 10k and 100k items; every question is about another item, and half o
 purchases are left out.
 """
 
-import sys
 from time import perf_counter
 
 import faiss
@@ -16,7 +15,7 @@ from bench._catalog import Fitted, shop
 from bench._server import report
 from shortlist.candidates.item_to_item import ItemToItem
 from shortlist.ops.logs import set_up
-from shortlist.process import SWITCH_S
+from shortlist.process import tune_interpreter
 from shortlist.serving.similar import TOP
 from shortlist.settings import Settings
 
@@ -25,7 +24,7 @@ SIZES = (10_000, 100_000)
 
 
 def main() -> None:
-    sys.setswitchinterval(SWITCH_S)
+    tune_interpreter()  # as `serve` does
     threadpool_limits(1)  # as `serve` does
     faiss.omp_set_num_threads(1)
     set_up("warning")

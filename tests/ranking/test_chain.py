@@ -1,6 +1,5 @@
 """From sources to ranked items: merged, filtered, scored, and none the worse for one source that fails."""
 
-from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import Query
 from shortlist.ranking.blend import Blend
-from shortlist.ranking.chain import Chain, inline
+from shortlist.ranking.chain import Chain, Ranked, Steps, inline
 from shortlist.ranking.features import feature_names
 from tests.ranking.conftest import Broken, Fixed
 
@@ -43,10 +42,11 @@ def test_nothing_allowed_gives_an_empty_list(query: Query) -> None:
 
 
 def test_a_source_that_fails_costs_its_own_candidates_only(query: Query) -> None:
-    def without_near(work: Mapping[str, Callable[[], T]], /) -> tuple[dict[str, T], dict[str, str]]:
-        return {name: call() for name, call in work.items() if name != "near"}, {"near": "late"}
-
-    ranked = chain(Fixed("near", {3: 1.0}), Fixed("far", {5: 3.0})).rank(query, ALL, without_near)
+    steps = chain(Fixed("near", {3: 1.0}), Fixed("far", {5: 3.0})).ranking(query, ALL)
+    work = next(steps)
+    with pytest.raises(StopIteration) as ended:
+        steps.send(({"far": work["far"]()}, {"near": "late"}))
+    ranked: Ranked = ended.value.value
     assert ranked.positions.tolist() == [5]
     assert ranked.missing == {"near": "late"}
     assert set(ranked.raw) == {"far"}
@@ -89,8 +89,11 @@ def test_inline_lets_failures_through() -> None:
     def fails() -> int:
         raise RuntimeError("said aloud")
 
+    def steps() -> Steps[None]:
+        yield {"near": fails}
+
     with pytest.raises(RuntimeError, match="said aloud"):
-        inline({"near": fails})
+        inline(steps())
 
 
 def test_a_blend_ignores_sources_it_has_no_weight_for() -> None:

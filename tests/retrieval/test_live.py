@@ -80,7 +80,7 @@ def test_replaced_and_removed_items_of_a_graph_are_never_found_where_they_were()
     assert not set(near[:15].tolist()) & set(found.tolist())
     assert set(near[15:].tolist()) < set(found.tolist())
     assert 700 in found
-    np.testing.assert_allclose(values, live.rows(found) @ vectors[0], rtol=1e-5)
+    np.testing.assert_allclose(values, live.rows(found) @ vectors[0], rtol=0.02)
     assert len(live) == 701
 
 

@@ -3,39 +3,58 @@
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from queue import SimpleQueue
 from time import perf_counter
 
 import pytest
 
+from shortlist.ranking.chain import Done, Steps, Work
 from shortlist.serving.gather import Gatherer
 
 
+class Asked:
+    """A gatherer, asked from a thread that waits for what comes."""
+
+    def __init__(self, deadline_s: float, *, in_flight: int = 4) -> None:
+        self.stuck: list[int] = []
+        self.gatherer = Gatherer(deadline_s, in_flight=in_flight, on_stuck=self.stuck.append)
+
+    def __call__(self, work: Work) -> Done:
+        found: SimpleQueue[Done] = SimpleQueue()
+
+        def steps() -> Steps[None]:
+            found.put((yield work))
+
+        threading.Thread(target=self.gatherer.carry, args=(steps(),), daemon=True).start()
+        return found.get(timeout=10)
+
+
 @pytest.fixture
-def gatherer() -> Iterator[Gatherer]:
-    made = Gatherer(0.03, in_flight=2)
+def gatherer() -> Iterator[Asked]:
+    made = Asked(0.03, in_flight=2)
     yield made
-    made.close()
+    made.gatherer.close()
 
 
 def work(number: int, turn: int = 0, *, of: int = 10) -> dict[str, Callable[[], tuple[int, int, int]]]:
     return {str(n): partial(lambda *parts: parts, number, turn, n) for n in range(of)}
 
 
-def test_every_result_comes_back_under_its_name(gatherer: Gatherer) -> None:
+def test_every_result_comes_back_under_its_name(gatherer: Asked) -> None:
     assert gatherer(work(7)) == ({str(n): (7, 0, n) for n in range(10)}, {})
 
 
-def test_nothing_asked_is_nothing_found(gatherer: Gatherer) -> None:
+def test_nothing_asked_is_nothing_found(gatherer: Asked) -> None:
     assert gatherer({}) == ({}, {})
 
 
-def test_a_source_that_raises_is_named_as_failed(gatherer: Gatherer) -> None:
+def test_a_source_that_raises_is_named_as_failed(gatherer: Asked) -> None:
     found, missing = gatherer({"good": lambda: 1, "bad": lambda: 1 // 0})
     assert found == {"good": 1}
     assert missing == {"bad": "failed"}
 
 
-def test_a_source_that_hangs_is_late_and_then_busy_until_it_comes_back(gatherer: Gatherer) -> None:
+def test_a_source_that_hangs_is_late_and_then_busy_until_it_comes_back(gatherer: Asked) -> None:
     let_go, done = threading.Event(), threading.Event()
 
     def hangs() -> int:
@@ -56,7 +75,7 @@ def test_a_source_that_hangs_is_late_and_then_busy_until_it_comes_back(gatherer:
     assert found == {"stuck": 4}
 
 
-def test_sources_that_all_hang_hold_up_a_slate_once_and_not_each(gatherer: Gatherer) -> None:
+def test_sources_that_all_hang_hold_up_a_slate_once_and_not_each(gatherer: Asked) -> None:
     let_go = threading.Event()
     began = perf_counter()
     found, missing = gatherer({f"stuck {n}": lambda: let_go.wait(10) for n in range(8)})
@@ -68,7 +87,7 @@ def test_sources_that_all_hang_hold_up_a_slate_once_and_not_each(gatherer: Gathe
 
 
 def test_a_quick_source_behind_hanging_ones_is_not_lost() -> None:
-    gatherer = Gatherer(1.0)
+    gatherer = Asked(1.0)
     let_go = threading.Event()
 
     def opens() -> bool:
@@ -79,11 +98,11 @@ def test_a_quick_source_behind_hanging_ones_is_not_lost() -> None:
     found, missing = gatherer(stuck | {"quick": opens})
     assert found == dict.fromkeys([*stuck, "quick"], True)
     assert not missing
-    gatherer.close()
+    gatherer.gatherer.close()
 
 
 def test_no_more_calls_of_a_source_run_than_allowed() -> None:
-    gatherer = Gatherer(5.0, in_flight=2)
+    gatherer = Asked(5.0, in_flight=2)
     let_go, running = threading.Event(), threading.Semaphore(0)
 
     def slow() -> int:
@@ -91,7 +110,7 @@ def test_no_more_calls_of_a_source_run_than_allowed() -> None:
         let_go.wait(10)
         return 1
 
-    results: list[tuple[dict[str, int], dict[str, str]]] = []
+    results: list[Done] = []
     threads = [threading.Thread(target=lambda: results.append(gatherer({"slow": slow}))) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -101,11 +120,11 @@ def test_no_more_calls_of_a_source_run_than_allowed() -> None:
     for thread in threads:
         thread.join()
     assert results == [({"slow": 1}, {}), ({"slow": 1}, {})]
-    gatherer.close()
+    gatherer.gatherer.close()
 
 
 def test_many_requests_at_once_get_their_own_results() -> None:
-    gatherer = Gatherer(5.0, in_flight=100)
+    gatherer = Asked(5.0, in_flight=100)
     wrong: list[object] = []
 
     def ask(number: int) -> None:
@@ -121,4 +140,51 @@ def test_many_requests_at_once_get_their_own_results() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    gatherer.close()
+    gatherer.gatherer.close()
+
+
+def test_quick_sources_and_all_steps_stay_on_the_thread_that_carries_them(gatherer: Asked) -> None:
+    threads: list[int] = []
+
+    def look() -> None:
+        threads.append(threading.get_ident())
+
+    def steps() -> Steps[None]:
+        for _ in range(3):
+            yield {"one": look, "two": look}
+            look()
+
+    gatherer.gatherer.carry(steps())
+    assert threads == [threading.get_ident()] * 9
+
+
+def test_a_thread_that_a_source_keeps_is_named_and_its_slate_goes_on_without_it(gatherer: Asked) -> None:
+    let_go, carried = threading.Event(), threading.Event()
+    found: SimpleQueue[tuple[Done, int]] = SimpleQueue()
+
+    def steps() -> Steps[None]:
+        done = yield {"stuck": partial(let_go.wait, 10), "good": lambda: 1}
+        found.put((done, threading.get_ident()))
+
+    def carry() -> None:
+        gatherer.gatherer.carry(steps())
+        carried.set()
+
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    done, finisher = found.get(timeout=10)
+    assert done == ({"good": 1}, {"stuck": "late"})
+    assert not carried.is_set()
+    assert gatherer.stuck == [thread.ident] != [finisher]
+    let_go.set()
+    assert carried.wait(10)
+
+
+def test_a_failure_of_the_steps_ends_neither_thread_nor_gatherer(gatherer: Asked) -> None:
+    def steps() -> Steps[None]:
+        yield {"good": lambda: 1}
+        raise RuntimeError("in the steps")
+
+    with pytest.raises(RuntimeError, match="in the steps"):
+        gatherer.gatherer.carry(steps())
+    assert gatherer({"good": lambda: 2}) == ({"good": 2}, {})

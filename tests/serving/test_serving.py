@@ -356,7 +356,7 @@ def test_without_scores_the_users_own_categories_answer(shop: Shop, model: Model
             shop.fold("zoe", "purchase", "c0")
             chain = serving._snapshot.chain
             assert chain is not None
-            chain.rank = None  # type: ignore[assignment,method-assign]  # what calls it fails
+            chain.ranking = None  # type: ignore[assignment,method-assign]  # what calls it fails
             slate = await serving.recommend(Ask(user_id="zoe"))
             assert slate.tier == "popular_category"
             assert ids(slate)[:3] == ["c2", "c1", "k0"] or ids(slate)[:2] == ["c1", "c2"]

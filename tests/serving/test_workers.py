@@ -63,3 +63,34 @@ def test_work_that_raises_costs_no_thread() -> None:
 
 def void(_: object) -> None:
     """For a lambda whose value nobody wants."""
+
+
+def test_a_thread_that_is_kept_is_replaced_and_ends_when_it_comes_back() -> None:
+    workers = Workers("test", 1)
+    kept, let_go, done, again = (threading.Event() for _ in range(4))
+    ids: list[int] = []
+
+    def keeps() -> None:
+        ids.append(threading.get_ident())
+        kept.set()
+        let_go.wait(10)
+
+    assert workers.submit_background(keeps)
+    assert kept.wait(10)
+    workers.replace(threading.get_ident())  # no thread of theirs: nothing changes
+    workers.replace(ids[0])
+    workers.replace(ids[0])
+    assert workers.submit_background(done.set)
+    assert done.wait(10)
+    let_go.set()
+    while len(workers._threads) > 1:
+        threading.Event().wait(0.001)
+
+    def says() -> None:
+        ids.append(threading.get_ident())
+        again.set()
+
+    workers.submit(says)
+    assert again.wait(10)
+    assert ids[1] != ids[0]
+    workers.close()

@@ -177,9 +177,7 @@ class Als(VectorSource):
         _, solved, failed = lapack.dposv(left, right, overwrite_a=True)  # linalg.solve checks for 0.2 ms more
         return np.asarray(solved, np.float32) if failed == 0 else None
 
-    def _updated(
-        self, rows: FloatArray, confidence: FloatArray, excess: FloatArray
-    ) -> FloatArray | None:
+    def _updated(self, rows: FloatArray, confidence: FloatArray, excess: FloatArray) -> FloatArray | None:
         """The same by Woodbury's identity from the inverse of the gram matrix: a system of as many unknowns
         as there are items, 0.02 ms for a short past against 0.1 ms."""
         lent = rows @ self._inverse

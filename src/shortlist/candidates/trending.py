@@ -9,7 +9,6 @@ from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.catalog.table import ItemTable
 
-
 LISTED = 20  # as many of each list as the flow has
 
 

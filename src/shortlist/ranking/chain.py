@@ -1,10 +1,10 @@
 """From a query to ranked items: gather, merge, drop what is not allowed, score. Used by training, evaluation,
 batch and serving alike, so that what is measured is what is served."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import structlog
@@ -21,17 +21,28 @@ T = TypeVar("T")
 SCORER_TIMEOUT_S = 1.0  # in process; a remote scorer's own budget is the request's
 
 
-class Gather(Protocol):
-    """Runs named pieces of work; gives results by name and, for those that brought none, why."""
+Work: TypeAlias = Mapping[str, Callable[[], Any]]
+"""Pieces of work by name: what each candidate source has to do."""
 
-    def __call__(self, work: Mapping[str, Callable[[], T]], /) -> tuple[dict[str, T], dict[str, str]]:
-        """Results, and reasons of absence ("late", "failed", "busy"), by name."""
-        ...
+Done: TypeAlias = tuple[dict[str, Any], dict[str, str]]
+"""Results by name and, for those that brought none, why: "late", "failed" or "busy"."""
+
+Steps: TypeAlias = Generator[Work, Done, T]
+"""A computation that stops where sources have work to do and is sent what came of it: who runs it decides on
+which threads, and how long sources may take."""
 
 
-def inline(work: Mapping[str, Callable[[], T]], /) -> tuple[dict[str, T], dict[str, str]]:
-    """One after the other, in this thread; a failure is raised (training and evaluation want to know)."""
-    return {name: call() for name, call in work.items()}, {}
+def inline(steps: Steps[T]) -> T:
+    """The result of `steps`, all of it in this thread; a source's failure is raised (training and evaluation
+    want to know)."""
+    done: Done | None = None
+    while True:
+        try:
+            work = steps.send(done) if done is not None else next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        done = {name: call() for name, call in work.items()}, {}
 
 
 @dataclass(slots=True, frozen=True)
@@ -83,31 +94,43 @@ class Chain:
                 f"({', '.join(sorted(differ)) or 'another order'}); train again"
             )
 
-    def rank(self, query: Query, allowed: BoolArray, gather: Gather = inline) -> Ranked:
+    def rank(self, query: Query, allowed: BoolArray) -> Ranked:
         """Rank the candidates of all sources.
 
         allowed: (table size,) what may be in the slate; candidates at positions beyond it are dropped.
         """
-        found = self.gathered(query, allowed, gather)
+        return inline(self.ranking(query, allowed))
+
+    def ranking(self, query: Query, allowed: BoolArray) -> Steps[Ranked]:
+        """`rank`, step by step."""
+        found = yield from self.gathering(query, allowed)
         scores, missing = self._scored(query, found)
         order = np.argsort(-scores, kind="stable")
         raw = {name: values[order] for name, values in found.raw.items()}
         return Ranked(found.positions[order], scores[order], raw, missing)
 
-    def score(self, query: Query, positions: IntArray, gather: Gather = inline) -> FloatArray:
+    def score(self, query: Query, positions: IntArray) -> FloatArray:
         """(len(positions),) the probability of each given item, in the order given."""
-        raw, missing = gather({s.name: partial(s.score, query, positions) for s in self.sources})
+        return inline(self.scoring(query, positions))
+
+    def scoring(self, query: Query, positions: IntArray) -> Steps[FloatArray]:
+        """`score`, step by step."""
+        raw, missing = yield {s.name: partial(s.score, query, positions) for s in self.sources}
         return self._scored(query, Gathered(positions, raw, missing))[0]
 
-    def gathered(self, query: Query, allowed: BoolArray, gather: Gather = inline) -> Gathered:
+    def gathered(self, query: Query, allowed: BoolArray) -> Gathered:
         """Everything but scoring: what the ranker is trained on."""
+        return inline(self.gathering(query, allowed))
+
+    def gathering(self, query: Query, allowed: BoolArray) -> Steps[Gathered]:
+        """`gathered`, step by step."""
         query.allowed = allowed
         work = {
             source.name: partial(source.candidates, query, self.limits[source.name])
             for source in self.sources
             if self.limits.get(source.name, 0) > 0
         }
-        found, missing = gather(work)
+        found, missing = yield work
         positions = self._merged(found, allowed)
         # Inline: what a source needs for it was made by `candidates` a moment ago and lies in the memo.
         raw = {s.name: s.score(query, positions) for s in self.sources if s.name not in missing}

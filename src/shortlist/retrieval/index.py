@@ -43,8 +43,8 @@ class Index(ABC):
         """Positions and values of the `limit` largest inner products above 0, best first.
 
         Where not `is_exact`, some of them are missed and values are those of 8-bit codes, about 1 % off:
-        whoever shows them asks `products`. Ties keep the lower position where it is exact. allowed: (any size,) what may be found; None: all. spare: about how
-        many of the nearest are not allowed.
+        whoever shows them asks `products`. Where it is, ties keep the lower position. allowed: (any size,)
+        what may be found; None: all. spare: about how many of the nearest are not allowed.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from shortlist.candidates.source import Query
-from shortlist.ranking.chain import Gather
+from shortlist.ranking.chain import Steps
 from shortlist.serving.snapshot import Snapshot
 
 _encode = msgspec.json.Encoder().encode
@@ -38,8 +38,8 @@ class _Answer(Struct):
 
 
 def ranked(
-    items: Sequence[str], query: Query, snapshot: Snapshot, gather: Gather, request_id: str, began: float
-) -> RankedItems:
+    items: Sequence[str], query: Query, snapshot: Snapshot, request_id: str, began: float
+) -> Steps[RankedItems]:
     """Order `items`; one that stands twice is answered once; equal scores keep the caller's order.
 
     Without a model every score is 0. began: `perf_counter` when it was asked.
@@ -51,7 +51,7 @@ def ranked(
     positions = np.array([place for place in places if place >= 0], np.int32)
     scores = np.zeros(len(positions), np.float32)
     if snapshot.chain is not None and len(positions):
-        scores = snapshot.chain.score(query, positions, gather)
+        scores = yield from snapshot.chain.scoring(query, positions)
     order = np.argsort(-scores, kind="stable").tolist()
     result = [RankedItem(known[at], float(scores[at]), place) for place, at in enumerate(order)]
     answer = _Answer(request_id, result, unknown, round((perf_counter() - began) * 1000.0, 3))

@@ -16,7 +16,7 @@ from shortlist.coldstart.stage import Stages
 from shortlist.events.event import EventType
 from shortlist.features.store import Features, FeatureStore
 from shortlist.ranking import rerank
-from shortlist.ranking.chain import Gather
+from shortlist.ranking.chain import Steps
 from shortlist.ranking.rules import Applied
 from shortlist.serving import fallback, first_slate
 from shortlist.serving.cache import Pool, PooledItem
@@ -37,13 +37,12 @@ class Recommender:
     def __init__(
         self,
         features: FeatureStore,
-        gather: Gather,
         settings: Settings,
         now_ms: Callable[[], int],
         attributes: Callable[[str], Mapping[str, Any]],
     ) -> None:
         """attributes: of a user; may block, and raise CatalogUnavailable."""
-        self.features, self.gather, self.settings, self.now_ms = features, gather, settings, now_ms
+        self.features, self.settings, self.now_ms = features, settings, now_ms
         self.attributes = attributes
         self._settings_version = version_of(settings.rules)
         self.stages = Stages(settings.coldstart)
@@ -60,7 +59,7 @@ class Recommender:
 
     def pool(
         self, user_id: str, context: str, category: str, snapshot: Snapshot, trace_id: str, where: str = ""
-    ) -> tuple[Pool, Known]:
+    ) -> Steps[tuple[Pool, Known]]:
         """The pool of a user. where: the request's filter.
 
         Raises StoreUnavailable when their features cannot be read."""
@@ -79,7 +78,9 @@ class Recommender:
         else:
             tired = damping(user, snapshot.table, settings.features, now_ms)
             last = last_types(user, snapshot)
-            items, missing = self.items(query, mask, snapshot, last, known.categories, by.factors, tired)
+            items, missing = yield from self.items(
+                query, mask, snapshot, last, known.categories, by.factors, tired
+            )
         if share > 0.0:
             items = first_slate.explored(
                 items, share, user_id=user_id, user=user, known=known, mask=mask, settings=settings
@@ -89,11 +90,11 @@ class Recommender:
 
     def pool_of_history(
         self, history: Sequence[str], snapshot: Snapshot, trace_id: str, where: str = ""
-    ) -> tuple[Pool, Known]:
+    ) -> Steps[tuple[Pool, Known]]:
         """The pool of somebody who brings their past, oldest first, instead of a name."""
         known, query = self.nobody(snapshot), history_query(history, snapshot)
         mask, by = allowed(known, self.settings.rules, where=where), applied(known, self.settings.rules)
-        items, missing = self.items(query, mask, snapshot, {}, (), by.factors)
+        items, missing = yield from self.items(query, mask, snapshot, {}, (), by.factors)
         return self._pool(known, items, missing, trace_id, by=by), known
 
     def other_pool(
@@ -141,14 +142,14 @@ class Recommender:
         categories: Sequence[int],
         factors: FloatArray | None = None,
         tired: tuple[IntArray, FloatArray] = NOT_TIRED,
-    ) -> tuple[list[PooledItem], dict[str, str]]:
+    ) -> Steps[tuple[list[PooledItem], dict[str, str]]]:
         """The best items for a past, with reasons, best first; and which sources are missing, and why.
 
         factors: what operator rules multiply scores by. tired: positions that were shown too often in vain,
         and the share of its score that each keeps."""
         size, items, positions, missing = self.settings.cache.pool, [], NOTHING, {}
         if snapshot.chain is not None and snapshot.model is not None:
-            ranked = snapshot.chain.rank(query, mask, self.gather)  # → sources side by side, → the ranker
+            ranked = yield from snapshot.chain.ranking(query, mask)  # → sources, → the ranker
             scores = rerank.boosted(
                 ranked.positions, ranked.scores, self._trending(snapshot), self.settings.rules
             )

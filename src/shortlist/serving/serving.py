@@ -28,6 +28,7 @@ from shortlist.events.log import EventLog
 from shortlist.features.store import FeatureStore, Folded
 from shortlist.models.model import Model
 from shortlist.ops import telemetry
+from shortlist.ranking.chain import Steps
 from shortlist.ranking.conditions import FOR_SERVICES, ConditionInvalid, names_in, parse
 from shortlist.ranking.rules import Rulebook
 from shortlist.serving import first_slate, rank, similar
@@ -101,9 +102,9 @@ class Serving:
         self._exploration = exploration
         self._explore()
         self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
-        self._gather = Gatherer(settings.candidates.deadline_ms / 1000.0)
-        self._recommender = Recommender(features, self._gather, settings, now_ms, attributes)
+        self._recommender = Recommender(features, settings, now_ms, attributes)
         self._miss = Workers("miss", settings.serving.miss_threads)
+        self._gather = Gatherer(settings.candidates.deadline_ms / 1000.0, on_stuck=self._miss.replace)
         self._quick = Workers("quick", 1)
         self._aside = Workers("aside", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
@@ -218,11 +219,9 @@ class Serving:
         if where:
             await self._prepared(where, now_snapshot, began)
 
-        def work() -> tuple[Pool, Known]:
-            return self._recommender.pool_of_history(history, now_snapshot, ask.request_id, where)
-
+        steps = self._recommender.pool_of_history(history, now_snapshot, ask.request_id, where)
         try:
-            pool, known = await self._on(self._miss, work, self._left(began))
+            pool, known = await self._carried(steps, self._left(began))
         except (TimeoutError, ShortlistError) as error:
             log.warning("history slate fell back", error=str(error))
             known = self._recommender.nobody(now_snapshot)
@@ -289,15 +288,15 @@ class Serving:
         began = perf_counter()
         now_snapshot = self._snapshot
 
-        def work() -> rank.RankedItems:
+        def steps() -> Steps[rank.RankedItems]:
             query = (
                 self._recommender.query(user_id, now_snapshot)
                 if user_id is not None
                 else history_query(history, now_snapshot)
             )
-            return rank.ranked(items, query, now_snapshot, self._gather, request_id or self._ids(), began)
+            return (yield from rank.ranked(items, query, now_snapshot, request_id or self._ids(), began))
 
-        return await self._on(self._miss, work, None)
+        return await self._carried(steps(), None)
 
     def trace(self, request_id: str) -> dict[str, Any] | None:
         """How one of the last slates came about: its record and that of its pool; None when forgotten."""
@@ -456,6 +455,23 @@ class Serving:
         workers.submit(run)
         return await asyncio.wait_for(future, timeout_s)
 
+    async def _carried(self, steps: Steps[T], timeout_s: float | None) -> T:
+        """The result of `steps`, from whichever threads carry them. Raises what they raise, and
+        TimeoutError."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def to_end() -> Steps[None]:
+            try:
+                result = yield from steps
+            except Exception as error:  # it is raised where the steps were asked for
+                loop.call_soon_threadsafe(_fail, future, error)
+            else:
+                loop.call_soon_threadsafe(_succeed, future, result)
+
+        self._miss.submit(partial(self._gather.carry, to_end()))
+        return await asyncio.wait_for(future, timeout_s)
+
     async def _read(self, user_id: str, track: Track, now_snapshot: Snapshot, began: float) -> Known | None:
         """The user's features from the store; None when it does not answer in time."""
         moves = track.moves  # before the store is read
@@ -507,7 +523,7 @@ class Serving:
                 key=key, ask=ask, cause=background or ASKED, track=track, snapshot=now_snapshot, future=future
             )
         assert flight is not None
-        work = partial(self._fly, flight)
+        work = partial(self._gather.carry, self._flying(flight))
         if background:
             if is_new and self._miss.submit_background(work):
                 self._flights[key] = flight
@@ -522,8 +538,8 @@ class Serving:
                 self._miss.submit(work)
         return flight
 
-    def _fly(self, flight: Flight) -> None:
-        """On a worker thread."""
+    def _flying(self, flight: Flight) -> Steps[None]:
+        """On worker threads."""
         if not flight.take():
             return
         if flight.is_urgent and perf_counter() > flight.begin_by:
@@ -533,7 +549,7 @@ class Serving:
             return
         landed, ask = None, flight.ask
         try:
-            pool, known = self._recommender.pool(
+            pool, known = yield from self._recommender.pool(
                 ask.user_id, ask.context, ask.category, flight.snapshot, self._ids(), ask.filter
             )
             if ask.context == BROWSING and not ask.category and not ask.filter and pool.tier in KEPT:

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from queue import SimpleQueue
 
 import structlog
@@ -39,16 +40,16 @@ class Workers:
         self._background: deque[Work] = deque()
         self._most_background, self._nice = background, nice
         self._background_threads = max(1, threads - 1)
-        self._in_background = 0
+        self._in_background: set[int] = set()  # threads with background work
+        self._lost: set[int] = set()  # threads that have been replaced
+        self._name, self._is_closed = name, False
         self._set_aside = 0  # tokens whose background work had to wait for a thread
         self._lock = threading.Lock()
+        self._numbers = count()
         self._tokens: SimpleQueue[bool] = SimpleQueue()  # one per piece of work; False ends a thread
-        self._threads = [
-            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
-            for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        for _ in range(threads):
+            self._start()
 
     def submit(self, work: Work) -> None:
         """Run `work` as soon as a thread is free, before all background work."""
@@ -68,13 +69,27 @@ class Workers:
         """How much urgent work no thread has taken."""
         return len(self._urgent)
 
+    def replace(self, thread_id: int) -> None:
+        """Start a thread in place of one that its work does not let go; that one ends when it comes back.
+
+        thread_id: as `threading.get_ident` says; the id of any other thread changes nothing."""
+        with self._lock:
+            mine = any(thread.ident == thread_id for thread in self._threads)
+            if not mine or thread_id in self._lost or self._is_closed:
+                return
+            self._lost.add(thread_id)
+        self._ended_background(thread_id)
+        self._start()
+
     def close(self) -> None:
         """Finish what runs, drop what waits, end the threads (those that hang are left to the process)."""
+        self._is_closed = True
         self._urgent.clear()
         self._background.clear()
-        for _ in self._threads:
+        threads = [*self._threads]
+        for _ in threads:
             self._tokens.put(False)
-        for thread in self._threads:
+        for thread in threads:
             thread.join(timeout=1.0)
 
     def _run(self) -> None:
@@ -90,20 +105,38 @@ class Workers:
                 telemetry.FAILURES.labels("workers").inc()
                 log.exception("work failed")
             del work
+            own = threading.get_ident()
             if is_background:
+                self._ended_background(own)
+            if own in self._lost:
                 with self._lock:
-                    self._in_background -= 1
-                    waiting, self._set_aside = self._set_aside, 0
-                for _ in range(waiting):
-                    self._tokens.put(True)
+                    self._lost.discard(own)
+                    self._threads.remove(threading.current_thread())
+                return
+
+    def _start(self) -> None:
+        name = f"{self._name}-{next(self._numbers)}"
+        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+
+    def _ended_background(self, thread_id: int) -> None:
+        with self._lock:
+            if thread_id not in self._in_background:
+                return
+            self._in_background.discard(thread_id)
+            waiting, self._set_aside = self._set_aside, 0
+        for _ in range(waiting):
+            self._tokens.put(True)
 
     def _next(self) -> tuple[Work | None, bool]:
         with self._lock:
             if self._urgent:
                 return self._urgent.popleft(), False
             if self._background:
-                if self._in_background < self._background_threads:
-                    self._in_background += 1
+                if len(self._in_background) < self._background_threads:
+                    self._in_background.add(threading.get_ident())
                     return self._background.popleft(), True
                 self._set_aside += 1
             return None, False
