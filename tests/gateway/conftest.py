@@ -15,12 +15,12 @@ from shortlist.catalog.rule import Rule, patched
 from shortlist.catalog.rules_store import RuleExists, RuleUnknown
 from shortlist.catalog.store import CatalogStore, Change, ItemExists, ItemUnknown
 from shortlist.catalog.table import ItemTable
+from shortlist.catalog.users_store import checked
 from shortlist.coldstart.accounts import Accounts, accounts
 from shortlist.coldstart.exploration import Exploration
 from shortlist.coldstart.ledger import Ledger
 from shortlist.coldstart.onboarding import Onboarding
 from shortlist.events.log import EventLog, Record, Stored
-from shortlist.catalog.users_store import checked
 from shortlist.features.store import Features, Seen
 from shortlist.gateway.app import Gateway, build
 from shortlist.gateway.auth import Authority, token_for
