@@ -6,6 +6,7 @@ Opens what the settings name, hands each part what it needs, and closes in rever
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
@@ -25,10 +26,11 @@ import structlog
 
 from shortlist.catalog.embeddings import Embeddings
 from shortlist.catalog.outbox import Outbox
+from shortlist.catalog.rule import Rule
 from shortlist.catalog.rules_store import RuleStore
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
-from shortlist.catalog.users_store import UserStore
+from shortlist.catalog.users_store import Attributes, UserStore
 from shortlist.events.log import EVENTS, ITEMS, SERVED, EventLog
 from shortlist.features.processor import Processor
 from shortlist.features.store import FeatureStore
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from shortlist.coldstart.accounts import Accounts
     from shortlist.database import Database
     from shortlist.gateway.app import Gateway
+    from shortlist.serving.dry_run import DryRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +304,49 @@ async def item_table(settings: Settings, home: Home, order: Sequence[str] = ()) 
     async with catalog(settings, home) as items:
         version = await items.version()
         return ItemTable([item async for item in items.all()], version, order)
+
+
+async def rules_of(settings: Settings, home: Home) -> list[Rule]:
+    """The operator's rules, for commands."""
+    async with catalog_stores(settings, home) as stores:
+        return (await stores.rules.rules())[1]
+
+
+async def attributes_of(settings: Settings, home: Home, user_ids: Sequence[str]) -> dict[str, Attributes]:
+    """Attributes of those of these users who have any, for commands."""
+    async with catalog_stores(settings, home) as stores:
+        if not await stores.users.version():
+            return {}
+        found = zip(user_ids, await stores.users.read(user_ids), strict=True)
+        return {user_id: attributes for user_id, attributes in found if attributes}
+
+
+async def try_rule(settings: Settings, home: Home, draft: Rule | None, most: int) -> "DryRun":
+    """What a rule would have done to at most `most` of the last slates, worked out beside the server.
+
+    Raises RuleInvalid."""
+    from shortlist.ranking.chain import inline
+    from shortlist.ranking.rules import Rulebook
+    from shortlist.serving.dry_run import dry_run, sample_of
+    from shortlist.serving.recommend import Recommender
+    from shortlist.serving.ruling import usable
+    from shortlist.serving.serving import clock_ms
+    from shortlist.serving.snapshot import snapshot
+
+    try:
+        model = load_serving(home)
+    except ModelUnknown:
+        model = None
+    table = await item_table(settings, home, model.item_ids if model is not None else ())
+    book = Rulebook(table, usable(await rules_of(settings, home)), clock_ms)
+    now = snapshot(model, table, None, settings.candidates, rulebook=book)
+    with followed(settings, home) as loop:
+        sample = sample_of(loop.log, most)
+        users = list({slate.user_id for slate in sample.slates if slate.user_id is not None})
+        attributes = await attributes_of(settings, home, users)
+        by = Recommender(loop.features, inline, settings, clock_ms, lambda user: attributes.get(user, {}))
+        know = functools.partial(by.know, snapshot=now)
+        return dry_run(draft, sample, now, know, by.nobody(now), settings.rules)
 
 
 async def accounts_of(settings: Settings, home: Home) -> "Accounts":

@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": ("doctor", "Say why recommendations are empty or poor, and what to do."),
     "verify": ("verify", "Replay the log naively and count the users whose features differ."),
     "rebuild": ("rebuild", "Fold the log anew after settings of the features changed."),
+    "rules": ("rules", "Pin, boost, bury, hide and filter items, and try out what that does."),
     "models": ("models", "List model versions, or go back to the one before."),
     "token": ("token", "Print a token for a user."),
     "settings": ("settings", "Print every setting with its meaning, value and origin."),

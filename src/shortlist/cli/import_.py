@@ -1,19 +1,16 @@
 """`shortlist import`: bring events and items in from files."""
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
-import msgspec
 
 from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.server import address_of, service_token
 from shortlist.home import Home
 from shortlist.progress import Report, bars
 from shortlist.settings import Settings
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from shortlist.importing.problem import Outcome
 
 TYPES = ("view", "click", "cart", "purchase", "rating", "like", "dislike", "cancel", "impression")
-TOKEN_S = 3_600.0
-ANSWER_S = 5.0
 
 
 @click.command()
@@ -127,7 +122,7 @@ async def _destination(settings: Settings, home: Home) -> AsyncIterator["Destina
     from shortlist.importing.destination import Engines
 
     async with catalog(settings, home) as items:
-        url = _server(home)
+        url = address_of(home)
         if url is None:
             with owned(settings, home) as loop:
                 yield Engines(items, loop.log, processor(settings, loop).fold_all)
@@ -135,35 +130,8 @@ async def _destination(settings: Settings, home: Home) -> AsyncIterator["Destina
         from shortlist.importing.destination_http import ServerApi
 
         with followed(settings, home) as loop:
-            to = ServerApi(url, lambda: _token(settings, home), items, loop.log)
+            to = ServerApi(url, lambda: service_token(settings, home, "shortlist-import"), items, loop.log)
             try:
                 yield to
             finally:
                 to.close()
-
-
-def _server(home: Home) -> str | None:
-    """The address of the server that runs on this home; one that died left its file behind."""
-    try:
-        found = msgspec.json.decode(home.server.read_bytes())
-        os.kill(found["pid"], 0)
-        # The number may be another process's by now: somebody has to listen, too.
-        at = urlsplit(found["url"])
-        socket.create_connection((at.hostname or "", at.port or 80), timeout=ANSWER_S).close()
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
-        return None
-    return str(found["url"])
-
-
-def _token(settings: Settings, home: Home) -> str:
-    from shortlist.gateway.auth import token_for
-    from shortlist.gateway.keys import signing_secret
-
-    return token_for(
-        signing_secret(home, settings),
-        "shortlist-import",
-        scopes=["service"],
-        ttl_s=TOKEN_S,
-        now_s=time.time(),
-        settings=settings.auth,
-    )

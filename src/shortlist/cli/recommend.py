@@ -5,7 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,7 +192,13 @@ def _cases(
         remarks.append(f"{len(unknown):,} users are not in the log and get what is popular: {shown}")
     if among is not None and (without := [name for name in names if name not in among]):
         remarks.append(f"{len(without):,} users have no candidates and no rows")
-    return Cases(names, lambda name: _known(name, pasts, settings, asked.include_seen, among)), remarks
+    attributes = asyncio.run(app.attributes_of(settings, home, names))
+
+    def case(name: str) -> "Case":
+        made = _known(name, pasts, settings, asked.include_seen, among)
+        return replace(made, attributes=attributes[name]) if name in attributes else made
+
+    return Cases(names, case), remarks
 
 
 def _names(asked: Asked, pasts: "Pasts", among: "dict[str, IntArray] | None") -> list[str]:
@@ -352,13 +358,17 @@ def _answer_in_worker(chunk: "list[Case]") -> Answers:
 def _open(home: Home, settings: Settings, limit: int) -> "Batch":
     """The serving model with the catalog as it is now."""
     from shortlist import app
+    from shortlist.ranking.rules import Rulebook
     from shortlist.serving.batch import Batch
+    from shortlist.serving.ruling import usable
     from shortlist.serving.snapshot import snapshot
 
     model = app.load_serving(home)
     table = asyncio.run(app.item_table(settings, home, model.item_ids))
+    rules = usable(asyncio.run(app.rules_of(settings, home)))
     try:
-        return Batch(snapshot(model, table, None, settings.candidates), settings, limit)
+        now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
+        return Batch(now, settings, limit)
     except ValueError as error:
         raise ShortlistError(f"{error}") from None
 

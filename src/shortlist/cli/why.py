@@ -41,6 +41,8 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     """
     from shortlist import app
     from shortlist.ops import logs
+    from shortlist.ranking.rules import Rulebook
+    from shortlist.serving.ruling import usable
     from shortlist.serving.snapshot import snapshot
     from shortlist.serving.why import explain
 
@@ -49,7 +51,8 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     model = app.load_serving(home)
     table = asyncio.run(app.item_table(settings, home, model.item_ids))
     try:
-        now = snapshot(model, table, None, settings.candidates)
+        rules = usable(asyncio.run(app.rules_of(settings, home)))
+        now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
     except ValueError as error:
         raise ShortlistError(f"{error}") from None
     if table.position(item) < 0:
@@ -57,7 +60,8 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     features = features_of(user, settings, home)
     if not features.version:
         raise AskedUnknown(f"no event of user {user!r} in the log: like any guest they get what is popular")
-    answer = explain(user, item, features, now, settings, limit or settings.serving.limit)
+    attributes = asyncio.run(app.attributes_of(settings, home, [user])).get(user)
+    answer = explain(user, item, features, now, settings, limit or settings.serving.limit, attributes)
     for line in told(answer):
         click.echo(line)
     if show_features:

@@ -129,6 +129,20 @@ class Rulebook:
                 found = self._combined[key] = self._combine(which, self._masks_of(columns, hour))
         return found
 
+    def taken_out_by(
+        self, position: int, context: str, category: str, user: Mapping[str, Any]
+    ) -> list[tuple[str, str]]:
+        """(action, id) of the rules that keep one item out of such a request's slates, now."""
+        now_ms, columns = self.now_ms(), self.table.columns
+        masks = self._masks_of(columns, self._hour(now_ms)) if self._compiled else []
+        return [
+            (each.rule.action, each.rule.id)
+            for each, mask in zip(self._compiled, masks, strict=True)
+            if (each.rule.action == "hide" and mask[position])
+            or (each.rule.action == "filter" and not mask[position])
+            if each.wants(context, category, user, now_ms)
+        ]
+
     def matches(self, rule_id: str) -> int:
         """How many items the condition of an enabled rule holds for; 0 for others."""
         now_ms, columns = self.now_ms(), self.table.columns

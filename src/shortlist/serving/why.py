@@ -1,7 +1,8 @@
 """Why an item is in a user's slate, or what keeps it out: worked out again, offline, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from shortlist.ranking.chain import Chain, Gathered
 from shortlist.serving.known import allowed, known_of, own_categories, query_of
 from shortlist.serving.reasons import reasons, words
 from shortlist.serving.recommend import last_types
+from shortlist.serving.slate import BROWSING
 from shortlist.serving.snapshot import Snapshot
 from shortlist.settings import Settings
 
@@ -57,9 +59,17 @@ class Explanation:
 
 
 def explain(
-    user_id: str, item_id: str, features: Features, snapshot: Snapshot, settings: Settings, limit: int
+    user_id: str,
+    item_id: str,
+    features: Features,
+    snapshot: Snapshot,
+    settings: Settings,
+    limit: int,
+    attributes: Mapping[str, Any] | None = None,
 ) -> Explanation:
     """Work out a user's slate of `limit` again and say where `item_id` stands in it.
+
+    attributes: of the user, for operator rules. Boosts and pins change no rank here, only what is taken out.
 
     What keeps the item out by a filter is named, and it is then ranked as if it were not so.
     Raises ValueError when the snapshot has no model.
@@ -69,8 +79,12 @@ def explain(
     table, chain = snapshot.table, snapshot.chain
     at = table.position(item_id)
     query = query_of(features, snapshot, settings.weights)
-    mask = allowed(known_of(features, snapshot, settings.rules), settings.rules)
+    known = known_of(features, snapshot, settings.rules, attributes)
+    mask = allowed(known, settings.rules)
     kept_out = list(filters(item_id, features, snapshot, settings))
+    if at >= 0:
+        by = snapshot.rulebook.taken_out_by(at, BROWSING, "", known.attributes)
+        kept_out += [f"the operator's rule {rule} ({action}) keeps it out" for action, rule in by]
     is_candidate = not kept_out
     item = table.items[at] if at >= 0 else None
     place, rank, score, last_score, count = 0, 0, 0.0, 0.0, 0
