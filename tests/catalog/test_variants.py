@@ -1,12 +1,14 @@
 import numpy as np
+from numpy.typing import NDArray
 
+from shortlist.arrays import IntArray
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
 from shortlist.catalog.variants import barred, firsts
 
 
-def ids(table: ItemTable, positions: "np.ndarray[tuple[int], np.dtype[np.int32]]") -> list[str]:
+def ids(table: ItemTable, positions: IntArray | NDArray[np.intp]) -> list[str]:
     return [table.ids[at] for at in positions.tolist()]
 
 

@@ -1,19 +1,23 @@
-"""What must never break (3): no slate of any tier holds what was bought, disliked or taken from the shop, or
-what an operator's rule takes out."""
+"""What must never break (3): no path and no tier gives what was bought, disliked or taken from the shop, or
+what an operator's rule takes out; and of variants of one item, a slate has one."""
 
 import asyncio
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.serving.conftest import NOW, Noted, Shop, catalog, fitted, ids
+from tests.serving.vectors import with_vectors
 
 from shortlist.catalog.rule import Rule
 from shortlist.coldstart.exploration import Exploration
 from shortlist.models.model import Model
+from shortlist.serving.batch import Batch, nobody
 from shortlist.serving.slate import Ask
 from shortlist.settings import ExplorationSettings
 
@@ -94,12 +98,18 @@ steps = st.lists(
                     {"stock": 5},
                     {"deleted": True},
                     {"price": 9.0},
+                    {"title": "Kettle and lamp"},
+                    {"variant_of": "k0"},
+                    {"variant_of": "lamps of glass"},
+                    {"variant_of": None},
                 ]
             ),
         ),
         st.tuples(st.just("ask"), users, st.sampled_from([1, 10, 40]), st.sampled_from([1, 2])),
         st.tuples(st.just("category"), users, st.sampled_from(["Kettles", "Toys"])),
         st.tuples(st.just("similar"), users, item_ids),
+        st.tuples(st.just("rank"), users),
+        st.tuples(st.just("batch"), users, st.sampled_from([3, 50])),
         st.tuples(st.just("answer"), users, st.sampled_from([(), ("Toys",), ("Kettles", "Books", "Lamps")])),
         st.tuples(st.just("see"), users, item_ids),
         st.tuples(st.just("later"), st.sampled_from([1_000, 3_700_000, 90_000_000])),
@@ -168,10 +178,20 @@ class Truth:
             or self.items[item_id].get("stock") == 0
         }
         mine = {item for (who, item), n in self.bought.items() if who == user and n}
-        return gone | mine | {item for who, item in self.disliked if who == user}
+        mine |= {item for who, item in self.disliked if who == user}
+        groups = {self.group(item) for item in mine}
+        return gone | mine | {item for item in self.items if self.group(item) in groups}
+
+    def group(self, item_id: str) -> str:
+        """What an item stands for: itself, or what it is a variant of."""
+        return self.items.get(item_id, {}).get("variant_of") or item_id
 
 
-MODELS: dict[str, Model | None] = {"1": fitted("1"), "2": fitted("2", list(reversed(catalog()))), "": None}
+MODELS: dict[str, Model | None] = {
+    "1": fitted("1"),
+    "2": with_vectors("2", list(reversed(catalog()))),  # new items are put into its indexes meanwhile
+    "": None,
+}
 
 
 @given(steps)
@@ -207,12 +227,17 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
             if where:
                 forbidden |= {i for i, item in truth.items.items() if not fits(where, i, item)}
             assert not forbidden & set(slate)
-            assert len(set(slate)) == len(slate)
-            left = [i for i in truth.items if i not in forbidden]
+            assert len({truth.group(item_id) for item_id in slate}) == len(slate)
+            able = [i for i in truth.items if i not in forbidden]
             if category:
-                left = [i for i in left if i[0] == category[0].lower()]
+                able = [i for i in able if i[0] == category[0].lower()]
+            left = {truth.group(item_id) for item_id in able}
             assert len(slate) == max(0, min(limit, len(left) - limit * (page - 1)))
             shown[user] = slate
+
+        def is_whole() -> bool:
+            chain = serving._snapshot.chain
+            return chain is None or chain.ranker is not broken
 
         async def look(user: str) -> None:
             """Whatever moved: the ready body, if there is one, then a slate, then the body it left."""
@@ -248,7 +273,29 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                     item_id = named(item, user)
                     found = await serving.similar(item_id, 10, user)
                     forbidden = truth.forbidden(user, shop.now, "similar")
-                    assert not (forbidden | {item_id}) & {item for item, _ in found.items}
+                    near = [truth.group(item) for item, _ in found.items]
+                    assert not forbidden & {item for item, _ in found.items}
+                    assert len({*near, truth.group(item_id)}) == len(near) + 1
+                case "rank", user if is_whole():
+                    asked = [*ITEMS[:20], *NEW, "nothing"]
+                    order = await serving.rank(asked, user_id=user)
+                    came = {item.item_id for item in order.items}
+                    assert not came & truth.forbidden(user, shop.now)
+                    assert came | set(order.left_out) == set(asked) & truth.items.keys()
+                    assert sorted([*came, *order.left_out, *order.unknown]) == sorted(asked)
+                case "batch", user, limit if serving._snapshot.chain is not None and is_whole():
+                    known = serving._recommender.know(user, serving._snapshot)
+                    person = replace(
+                        nobody(user), banned=known.banned, attributes=attributes(user),
+                        items=serving.table.positions(["k0", "l1"]), types=("view", "view"),
+                        ts_s=np.zeros(2), weights=np.ones(2, np.float32), sessions=np.zeros(2, np.int32),
+                    )  # fmt: skip
+                    batch = Batch(serving._snapshot, shop.settings, limit)
+                    listed = [row.item for row in batch.rows(person)]
+                    check(user, listed, limit)
+                    every = np.arange(len(serving.table), dtype=np.int32)
+                    ordered = {row.item for row in batch.rows(person.ordering(every))}
+                    assert not ordered & truth.forbidden(user, shop.now)
                 case "answer", user, categories:
                     shop.fold(user, "preferences", "", categories=categories, ratings={ITEMS[3]: 5.0})
                     await look(user)

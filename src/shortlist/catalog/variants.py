@@ -1,5 +1,7 @@
 """Variants: items that stand for one. A slate shows one of them, and who bought one has bought them all."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from shortlist.arrays import BoolArray, IntArray
@@ -19,9 +21,15 @@ def barred(mask: BoolArray, positions: IntArray, columns: Columns) -> None:
         mask &= ~gone[columns.group]
 
 
-def firsts(positions: IntArray, columns: Columns) -> IntArray:
-    """Indexes into `positions`, ascending, without any item that one before it stands for already."""
+def firsts(positions: IntArray, columns: Columns, chosen: Collection[int] = ()) -> IntArray:
+    """Indexes into `positions`, ascending, of the first item of each group.
+
+    chosen: indexes that are kept, and that come before all others of their group.
+    """
+    every = np.arange(len(positions), dtype=np.int32)
     if columns.group is None:
-        return np.arange(len(positions), dtype=np.int32)
-    _, first = np.unique(columns.group[positions], return_index=True)
-    return np.sort(first).astype(np.int32)
+        return every
+    fixed = np.array(sorted(chosen), np.int32)
+    order = np.concatenate([fixed, np.delete(every, fixed)])
+    _, first = np.unique(columns.group[positions[order]], return_index=True)
+    return np.unique(np.concatenate([order[first], fixed])).astype(np.int32)

@@ -67,9 +67,9 @@ def command(
     interacted with, except with --include-seen, where bought and rated items come back only if the setting
     rules.repeat_purchases allows it. A user that the log does not know gets what is popular.
 
-    With --candidates each user's own items are put in order, best first and at most --limit of them. Only
-    those that cannot be served (hidden, deleted, out of stock, not in the catalog) are left out: what was
-    seen, bought or disliked stays, and no cap, boost or margin filter applies.
+    With --candidates each user's own items are put in order, best first and at most --limit of them. What
+    may not be in a slate of theirs (hidden, deleted, out of stock, bought, disliked, filtered by a rule) is
+    left out; what they have only seen stays, and neither caps nor boosts apply.
 
     With --histories each case is a past of items, oldest first by pos; `user` in the output is the case.
 
@@ -231,7 +231,7 @@ def _known(
     banned = [past.disliked]
     if not settings.rules.repeat_purchases:
         banned += [past.bought, past.consumed]
-    if not include_seen:
+    if not include_seen and among is None:
         banned.append(past.seen)
     return Case(
         name,
@@ -273,9 +273,8 @@ def _anonymous(
 
     def case(name: str) -> "Case":
         past = np.array(pasts[name], np.int32)
-        made = anonymous(
-            name, past, end_s=batch.data_end_s, banned=NOTHING if include_seen else np.unique(past[past >= 0])
-        )
+        seen = NOTHING if include_seen or among is not None else np.unique(past[past >= 0])
+        made = anonymous(name, past, end_s=batch.data_end_s, banned=seen)
         return made if among is None else made.ordering(among.get(name, NOTHING))
 
     return Cases(list(pasts), case)

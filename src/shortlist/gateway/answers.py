@@ -76,11 +76,13 @@ class Ranked(Struct):
 
 
 class RankAnswer(Struct, kw_only=True):
-    """The caller's own list in order, and the ids that are not in the catalog."""
+    """The caller's own list in order; the ids that are not in the catalog, and those of what may not be shown
+    to this user: hidden, sold out, bought, disliked, taken out by a rule."""
 
     request_id: str
     recommendations: list[Ranked]
     unknown: list[str] = []
+    left_out: list[str] = []
 
 
 class Refused(Struct):

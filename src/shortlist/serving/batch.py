@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
+from shortlist.catalog.variants import firsts
 from shortlist.ranking import rerank
 from shortlist.ranking.rules import Applied
 from shortlist.serving import fallback
@@ -132,13 +133,17 @@ class Batch:
         rest = self._rest(known, mask, pins.positions, need, by)
         everything = np.r_[pins.positions, [position for position, _ in rest]].astype(np.int32)
         columns = self._snapshot.table.columns
-        chosen = rerank.cut(
-            columns.category[everything].tolist(),
-            columns.brand[everything].tolist(),
+        stay = firsts(everything, columns, pins.rules)
+        now = {index: place for place, index in enumerate(stay.tolist())}
+        places = {place: now[index] for place, index in pins.places.items()}
+        cut = rerank.cut(
+            columns.category[everything[stay]].tolist(),
+            columns.brand[everything[stay]].tolist(),
             self._rules,
             self._limit,
-            pins=pins.within(len(everything)),
+            pins={min(place, len(stay) - 1): index for place, index in places.items()},
         )
+        chosen = stay[cut].tolist()
         own = [index for index in chosen if index < len(positions) and index not in pins.rules]
         named = {name: values[own] for name, values in raw.items()}
         said = dict(zip(own, self._reasoned(case, query, positions[own], scores[own], named), strict=True))
@@ -176,8 +181,8 @@ class Batch:
         )
 
     def _ordered(self, case: Case, query: Query, among: IntArray) -> list[Row]:
-        """The caller's own list in the order of its chances, without what cannot be served; no other rule."""
-        positions = among[self._snapshot.table.servable[among]]
+        """The caller's own list in the order of its chances, without what may not come; uncapped."""
+        positions = among[allowed(self._known(case, query), self._rules)[among]]
         chances = self._chain.score(query, positions)
         order = rerank.ranking(chances)[: self._limit]
         positions, scores = positions[order], chances[order]

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import islice
 
+import numpy as np
+
+from shortlist.catalog.variants import barred, firsts
 from shortlist.coldstart.exploration import Drawn, Exploration, Explored, Trial, places
+from shortlist.retrieval.top import within
 from shortlist.serving import fallback
 from shortlist.serving.cache import PooledItem
 from shortlist.serving.known import Known, allowed
@@ -38,12 +41,13 @@ def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: 
     mask = allowed(known, rules)
     if ask.exclude:
         mask[table.positions(ask.exclude)] = False
-    there = set(made.positions)
-    candidates = [
-        item
-        for item in candidates
-        if 0 <= (at := table.position(item.item_id)) < len(mask) and mask[at] and at not in there
-    ]
+    free = mask.copy()
+    barred(free, np.array(made.positions, np.int32), table.columns)
+    at = [table.position(item.item_id) for item in candidates]
+    able = [index for index, place in enumerate(at) if 0 <= place < len(free) and free[place]]
+    # Of variants the first is tried out: two of them would be one item shown twice.
+    one_of_each = firsts(np.array([at[index] for index in able], np.int32), table.columns)
+    candidates = [candidates[able[index]] for index in one_of_each.tolist()]
     fixed = {place for place, item in enumerate(made.items) if item.item_id in made.pinned}
     of_new, of_trending = (
         [place for place in some if place not in fixed] for some in places(ask.limit, exploration.settings)
@@ -57,9 +61,10 @@ def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: 
         *(made.positions[place] for place in fixed),
         *(table.position(one.item_id) for one in drawn),
     }
+    barred(mask, np.array(list(taken), np.int32), table.columns)
     trends = known.snapshot.trending(-1, fallback.TREND)
-    found = (at for at in trends[trends < len(mask)].tolist() if mask[at] and at not in taken)
-    trending = list(islice(found, len(of_trending)))
+    trends = trends[within(trends, mask)]
+    trending = trends[firsts(trends, table.columns)[: len(of_trending)]].tolist()
     return Placed(*_together(made, known, fixed, drawn, of_new, trending, of_trending), trial)
 
 

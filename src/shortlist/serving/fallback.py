@@ -6,6 +6,7 @@ from itertools import zip_longest
 import numpy as np
 
 from shortlist.arrays import BoolArray, IntArray
+from shortlist.catalog.variants import barred, firsts
 from shortlist.serving.cache import PooledItem
 from shortlist.serving.slate import CATALOG, POPULAR, POPULAR_CATEGORY, TRENDING
 from shortlist.serving.snapshot import Snapshot
@@ -26,12 +27,12 @@ def others(
     popular overall, trending, then anything servable in the catalog's order.
 
     allowed: (table size,) what may come. taken: positions that are there already. categories: the user's.
-    category: the one asked for; it then stands for the user's.
+    category: the one asked for; it then stands for the user's. Of variants of one item, one comes at most.
     """
     if need <= 0:
         return
-    free = allowed.copy()
-    free[taken[taken < len(free)]] = False
+    free, columns = allowed.copy(), snapshot.table.columns
+    barred(free, taken, columns)
     for positions, tier in _lists(snapshot, categories, category):
         known = positions[positions < len(free)]
         for position in known[free[known]].tolist():
@@ -39,9 +40,12 @@ def others(
                 return
             if free[position]:  # it may stand twice in one list
                 free[position] = False
+                if columns.group is not None:
+                    barred(free, np.array([position], np.int32), columns)
                 need -= 1
                 yield position, tier
-    for position in np.flatnonzero(free)[:need].tolist():
+    rest = np.flatnonzero(free).astype(np.int32)
+    for position in rest[firsts(rest, columns)[:need]].tolist():
         yield position, CATALOG
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from shortlist.arrays import BoolArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
+from shortlist.catalog.variants import barred
 from shortlist.coldstart.profile import disliked, liked
 from shortlist.features.store import Features, Seen
 from shortlist.ranking.conditions import parse
@@ -171,7 +172,7 @@ def allowed(
         mask &= by_rules
     if where:
         mask &= book.facts.kept_mask(parse(where), columns, book.now_ms())
-    mask[known.banned[known.banned < len(mask)]] = False
+    barred(mask, known.banned, columns)
     return mask
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shortlist.arrays import BoolArray, IntArray
+from shortlist.catalog.variants import barred
 from shortlist.ranking.rules import Pin
 from shortlist.serving.snapshot import Snapshot
 
@@ -18,6 +19,15 @@ class Pinned:
     positions: IntArray
     places: dict[int, int]
     rules: dict[int, str]
+
+    def only(self, kept: IntArray) -> "Pinned":
+        """The same of a shorter list. kept: ascending indexes of what stays, everything pinned among them."""
+        now = {index: place for place, index in enumerate(kept.tolist())}
+        return Pinned(
+            self.positions[kept],
+            {place: now[index] for place, index in self.places.items()},
+            {now[index]: rule for index, rule in self.rules.items()},
+        )
 
     def within(self, size: int) -> dict[int, int]:
         """The places in a list of so many items, which may be fewer than a pin asks for."""
@@ -37,7 +47,7 @@ def pinned(pins: Sequence[Pin], positions: IntArray, mask: BoolArray, snapshot: 
         at = _best(pin, free, positions, snapshot)
         if at < 0:
             continue
-        free[at] = False
+        barred(free, np.array([at], np.int32), snapshot.table.columns)
         found = np.flatnonzero(positions == at)
         index = int(found[0]) if len(found) else len(positions)
         if not len(found):

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from shortlist.catalog.variants import firsts
 from shortlist.ranking import rerank
 from shortlist.serving import fallback
 from shortlist.serving.cache import Pool, PooledItem
@@ -88,8 +89,11 @@ def cut(
     kept = inside[mask[positions[inside]]]
     positions, items = positions[kept], [pool.items[index] for index in kept.tolist()]
     pins = pinned(applied(known, rules, category, context).pins, positions, mask, snapshot)
+    items += [fallback.pooled(snapshot, at, PINNED) for at in pins.positions[len(items) :].tolist()]
+    stay = firsts(pins.positions, table.columns, pins.rules)
+    if len(stay) < len(items):  # without variants of what comes before them
+        pins, items = pins.only(stay), [items[index] for index in stay.tolist()]
     positions = pins.positions
-    items += [fallback.pooled(snapshot, at, PINNED) for at in positions[len(items) :].tolist()]
     for index in pins.rules:
         items[index] = msgspec.structs.replace(items[index], reason=PINNED, because="")
     is_filled = len(items) < page * limit

@@ -284,17 +284,19 @@ class Serving:
         history: Sequence[str] = (),
         request_id: str = "",
     ) -> rank.RankedItems:
-        """The caller's items in the order of their chance, for a user or for a past. Nothing is filtered."""
+        """The caller's items in the order of their chance, for a user or for a past, without what may not be
+        shown to them."""
         began = perf_counter()
         now_snapshot = self._snapshot
 
         def steps() -> Steps[rank.RankedItems]:
-            query = (
-                self._recommender.query(user_id, now_snapshot)
-                if user_id is not None
-                else history_query(history, now_snapshot)
-            )
-            return (yield from rank.ranked(items, query, now_snapshot, request_id or self._ids(), began))
+            recommender, rules = self._recommender, self.settings.rules
+            if user_id is not None:
+                known = recommender.know(user_id, now_snapshot)
+                query = recommender.query(user_id, now_snapshot)
+            else:
+                known, query = recommender.nobody(now_snapshot), history_query(history, now_snapshot)
+            return (yield from rank.ranked(items, query, known, rules, request_id or self._ids(), began))
 
         return await self._carried(steps(), None)
 
@@ -600,7 +602,8 @@ class Serving:
                 self._start(key, ask, track, self._snapshot, background=TASTE)
 
     def _put(self, key: str, pool: Pool) -> None:
-        assert self._loop is not None
+        if self._loop is None:  # closed meanwhile
+            return
         task = self._loop.create_task(self.cache.put(key, pool))
         self._puts.add(task)
         task.add_done_callback(self._puts.discard)

@@ -10,6 +10,8 @@ from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.item_to_item import ItemToItem
 from shortlist.candidates.past import query_from
 from shortlist.catalog.store import ItemUnknown
+from shortlist.catalog.variants import barred, firsts
+from shortlist.retrieval.top import within
 from shortlist.serving import fallback
 from shortlist.serving.known import Known, allowed
 from shortlist.serving.snapshot import NOTHING, Snapshot
@@ -89,8 +91,7 @@ def nearest(
     items of its category, then as fallbacks do."""
     snapshot = known.snapshot
     mask = allowed(known, rules, context=CONTEXT, where=where)
-    if position < len(mask):
-        mask[position] = False
+    barred(mask, np.array([position], np.int32), snapshot.table.columns)
     found, scores = _search(position, limit, mask, snapshot)
     if len(found) < limit:
         code = int(snapshot.table.columns.category[position]) if position < len(mask) else -1
@@ -108,15 +109,24 @@ def _search(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> t
     vector = source.index.rows(np.array([position], np.int32))[0]
     if not vector.any():  # nothing is known of it, or not yet
         return _proposed(position, limit, mask, snapshot)
-    found = source.similar(position, max(TOP, limit))
-    positions, scores = found.positions, found.scores
-    keep = mask[positions]
-    if int(keep.sum()) < limit:  # many of the nearest may not come: look further
+    nearest = source.similar(position, max(TOP, limit))
+    found = _kept(nearest.positions, nearest.scores, limit, mask, snapshot)
+    if len(found[0]) < limit:  # many of the nearest may not come, or stand for one: look further
         spare = min(int(len(mask) - mask.sum()), 4 * TOP)
-        found = source.nearest(vector, source.index.search(vector, limit, allowed=mask, spare=spare)[0])
-        positions, scores = found.positions, found.scores
-        keep = mask[positions]
-    return positions[keep][:limit], scores[keep][:limit]
+        most = limit if snapshot.table.group is None else 4 * TOP
+        nearest = source.nearest(vector, source.index.search(vector, most, allowed=mask, spare=spare)[0])
+        found = _kept(nearest.positions, nearest.scores, limit, mask, snapshot)
+    return found
+
+
+def _kept(
+    positions: IntArray, scores: FloatArray, limit: int, mask: BoolArray, snapshot: Snapshot
+) -> tuple[IntArray, FloatArray]:
+    """The first `limit` of what may come, one of each group of variants."""
+    keep = within(positions, mask)
+    positions, scores = positions[keep], scores[keep]
+    first = firsts(positions, snapshot.table.columns)[:limit]
+    return positions[first], scores[first]
 
 
 def _proposed(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> tuple[IntArray, FloatArray]:
@@ -128,8 +138,7 @@ def _proposed(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) ->
         query = query_from([position], [0.0], [1.0], [0], now_s=0.0)
         query.allowed = mask
         found = source.candidates(query, max(TOP, limit))
-        inside = found.positions < len(mask)
-        keep = inside & mask[np.where(inside, found.positions, 0)]
-        if keep.any():
-            return found.positions[keep][:limit], found.scores[keep][:limit]
+        kept = _kept(found.positions, found.scores, limit, mask, snapshot)
+        if len(kept[0]):
+            return kept
     return NOTHING, np.empty(0, np.float32)
