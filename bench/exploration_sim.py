@@ -16,7 +16,7 @@ from shortlist.coldstart.wilson import bounds
 from shortlist.ops.logs import set_up
 from shortlist.settings import ExplorationSettings, Settings
 
-USERS, VISITS = 12_000, 5
+USERS, VISITS = 10_000, 4
 LEVELS = (0.08, 0.06, 0.05, 0.03, 0.015, 0.01, 0.005, 0.0)
 
 
