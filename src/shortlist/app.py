@@ -161,6 +161,10 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             item = serving.table.items[at] if (at := serving.table.position(item_id)) >= 0 else None
             return item.category if item is not None else None
 
+        async def forget_user(user_id: str) -> None:
+            await serving.forget(user_id)
+            await asyncio.to_thread(ledger.forget_user, user_id)
+
         shop = Shop(
             home=home,
             serving=serving,
@@ -182,7 +186,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             },
             warnings={"model": lambda: live.problem},
             catalog_changed=show_changes,
-            forget_user=serving.forget,
+            forget_user=forget_user,
         )
         gateway = build(shop, settings)
         gc.collect()

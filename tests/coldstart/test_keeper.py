@@ -219,3 +219,28 @@ def test_a_running_keeper_saves_at_its_end(opened: Opened) -> None:
         assert row(shop.keeper).clicks == 1
     with opened() as shop:
         assert row(shop.keeper).clicks == 1
+
+
+def test_what_a_guest_saw_is_what_the_user_saw(shop: Shop) -> None:
+    shop.happen(("impression", 1), ("impression", 2))
+    shop.fold()
+    told = Event(
+        event_id="login", user_id="u2", type=EventType.MERGE, item_id="", ts=NOW + 2, guest="u1", past=()
+    )
+    append(shop.log, EVENTS, [Record("u2", encode(told))])
+    shop.fold()
+    assert (shop.keeper.seen("new", "u2"), shop.keeper.seen("new", "u1")) == (2, 0)
+    assert shop.keeper._pairs == 1
+
+
+def test_a_user_who_is_forgotten_is_named_nowhere_and_their_clicks_stay(shop: Shop) -> None:
+    shop.serve(1, 2)
+    shop.happen(("impression", 1), ("click", 1), ("impression", 2))
+    shop.fold()
+    shop.keeper.settle()
+    shop.keeper.forget_user("u1")
+    shop.keeper.save()
+    assert row(shop.keeper).clicks == 1
+    assert b"u1" not in shop.home.exploration.read_bytes()
+    assert b"u2" in shop.home.exploration.read_bytes()
+    assert shop.keeper._pairs == 1

@@ -244,3 +244,15 @@ def test_a_catalog_without_a_model_has_nothing_new(shop: Shop) -> None:
             assert {item.reason_code for item in slate.items} == {"catalog"}
 
     run(scenario)
+
+
+def test_variants_of_one_thing_take_one_place_and_none_beside_their_sister(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with trying(shop, model, "n1", "n2", "n3") as now:
+            own = ids(msgspec.json.encode(await now.slate()))[0]
+            shop.change("n1", variant_of=own)  # its sister is in the slate
+            shop.change("n2", variant_of="n3")
+            (explored,) = now.explored(await now.slate())
+            assert explored["candidates"] == ["n2"]
+
+    run(scenario)

@@ -114,6 +114,15 @@ class LedgerKeeper:
         with self._lock:
             return look(self.ledger)
 
+    def forget_user(self, user_id: str) -> None:
+        """Keep nothing that names a user; sums stay."""
+        with self._lock:
+            self._is_unsaved = True
+            for of_item in self._seen.values():
+                self._pairs -= of_item.pop(user_id, None) is not None
+            self._waiting = [(event, left) for event, left in self._waiting if event.user_id != user_id]
+            self.ledger.forget_user(user_id)
+
     # --- feeding ---------------------------------------------------------------------------------------
 
     def on_folded(self, partition: int, folded: Folded) -> None:
@@ -159,6 +168,8 @@ class LedgerKeeper:
             is_panel = partition % PANEL == 0 and bool(new)
             for event in events:
                 if event.type not in TYPES:
+                    if event.type is EventType.MERGE and event.guest is not None:
+                        self._see_as(event.guest, event.user_id)
                     continue
                 is_new = event.item_id in new
                 if is_new and event.type is EventType.IMPRESSION:
@@ -173,6 +184,13 @@ class LedgerKeeper:
         if known or self._pairs < MOST_PAIRS:
             self._pairs += not known
             of_item[user_id] = known + 1
+
+    def _see_as(self, guest: str, user_id: str) -> None:
+        """What a guest saw is what the user saw, who logged in."""
+        for of_item in self._seen.values():
+            if guest in of_item:
+                self._pairs -= user_id in of_item
+                of_item[user_id] = of_item.get(user_id, 0) + of_item.pop(guest)
 
     def _count(self, waiting: list[tuple[Event, int]]) -> None:
         """Count events whose slates are known; the others wait a little or were no slate's doing."""

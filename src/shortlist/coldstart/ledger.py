@@ -176,6 +176,11 @@ class Ledger:
         for slate in _old(self.panel, before, len(self.panel) - PANEL_SLATES):
             del self.panel[slate.request_id]
 
+    def forget_user(self, user_id: str) -> None:
+        """Drop the slates of a user; what they brought stays counted."""
+        slots = [slot for slot in self.slots.values() if slot.user_id != user_id]
+        self.restore(slots, [slate for slate in self.panel.values() if slate.user_id != user_id])
+
     # --- what it teaches -------------------------------------------------------------------------------
 
     def row(self, item_id: str) -> Row:
