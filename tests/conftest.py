@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # before what imports trio: hypothesis warns of its plugin when it comes later
 import pytest
 
 from shortlist.home import Home

@@ -12,12 +12,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from shortlist.catalog.table import ItemTable
-from shortlist.events.partition import murmur2
+from shortlist.coldstart.shares import HASHES, Shares, hashed
 from shortlist.settings import ExplorationSettings
 
 PROMOTED, RETIRED = "promoted", "retired"
-HASHES = 1 << 31
-USERS = 20_000  # whose new items are kept; hashing costs 3 µs per item and user
+USERS = 20_000  # whose new items are kept
 TEN = 10  # of so many items the settings say how many are new or trending
 LEAST = 5  # shorter slates have no place to give away
 
@@ -61,22 +60,18 @@ class Explored(Struct, frozen=True):
     seed: str
 
 
-def hashed(salt: str, item_id: str, user_id: str) -> int:
-    """Where a user lies for an item, from 0 to HASHES - 1: below a growing bound they stay."""
-    return murmur2(f"{salt}:{item_id}:{user_id}".encode("utf-8", "surrogatepass")) & (HASHES - 1)
-
-
 class Trial:
     """The new items that are tried out at one moment, the oldest first. Replaced as a whole."""
 
     def __init__(self, items: tuple[NewItem, ...] = (), salt: str = "") -> None:
-        self.items, self.salt = items, salt
+        self.items = items
         self.ids = frozenset(item.item_id for item in items)
+        self._shares = Shares(salt, [item.item_id for item in items], [item.below for item in items])
         self.of = lru_cache(maxsize=USERS)(self._of)
 
     def _of(self, user_id: str) -> tuple[NewItem, ...]:
         """The items whose share holds the user."""
-        return tuple(item for item in self.items if hashed(self.salt, item.item_id, user_id) < item.below)
+        return tuple(map(self.items.__getitem__, self._shares.of(user_id))) if self.items else ()
 
 
 class Exploration:

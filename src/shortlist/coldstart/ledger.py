@@ -191,10 +191,14 @@ class Ledger:
         return row
 
     def place_ctr(self, position: int) -> float | None:
-        """Clicks per impression that a place has in slates without new items; None: nobody saw any yet."""
+        """Clicks per impression that a place has in slates without new items; None: nobody saw any yet.
+
+        Its two neighbours count as well: attention falls slowly down a list, chance goes with the square root.
+        """
         position = min(position, POSITIONS - 1)
-        shown = self.shown[position]
-        return self.clicked[position] / shown if shown else None
+        near = slice(max(0, position - 1), position + 2)
+        shown = sum(self.shown[near])
+        return sum(self.clicked[near]) / shown if shown else None
 
     def expected(self, row: Row) -> float | None:
         """Clicks that the item's places would have brought without it; None: not known yet."""
