@@ -193,7 +193,7 @@ class Ledger:
     def place_ctr(self, position: int) -> float | None:
         """Clicks per impression that a place has in slates without new items; None: nobody saw any yet.
 
-        Its two neighbours count as well: attention falls slowly down a list, chance goes with the square root.
+        Its two neighbours count too: attention falls slowly down a list, and thrice as many are surer.
         """
         position = min(position, POSITIONS - 1)
         near = slice(max(0, position - 1), position + 2)
