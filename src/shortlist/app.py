@@ -329,7 +329,6 @@ async def try_rule(settings: Settings, home: Home, draft: Rule | None, most: int
     """What a rule would have done to at most `most` of the last slates, worked out beside the server.
 
     Raises RuleInvalid."""
-    from shortlist.ranking.chain import inline
     from shortlist.ranking.rules import Rulebook
     from shortlist.serving.dry_run import dry_run, sample_of
     from shortlist.serving.recommend import Recommender
@@ -348,7 +347,7 @@ async def try_rule(settings: Settings, home: Home, draft: Rule | None, most: int
         sample = sample_of(loop.log, most)
         users = list({slate.user_id for slate in sample.slates if slate.user_id is not None})
         attributes = await attributes_of(settings, home, users)
-        by = Recommender(loop.features, inline, settings, clock_ms, lambda user: attributes.get(user, {}))
+        by = Recommender(loop.features, settings, clock_ms, lambda user: attributes.get(user, {}))
         know = functools.partial(by.know, snapshot=now)
         return dry_run(draft, sample, now, know, by.nobody(now), settings.rules)
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from shortlist.catalog.rule import Rule
+from shortlist.gateway.auth import Authority
 from shortlist.serving.slate import Ask
 from tests.gateway.conftest import Running
 
@@ -110,6 +111,20 @@ def test_a_filter_goes_with_every_kind_of_slate(shop: Running) -> None:
         assert (first.filter, first.is_shop) == (where, False)
         assert (second.filter, second.is_shop) == ("margin > 0.2", True)
         assert rest == [(["i1"], where, False), ("i1", 0, None, where, False)]
+
+    run(shop, test)
+
+
+def test_in_development_the_page_gets_a_token_of_its_own_and_no_other_page_does(shop: Running) -> None:
+    async def test(operator: httpx.AsyncClient, user: httpx.AsyncClient) -> None:
+        own = await user.post("/dev/operator", headers={"origin": "http://127.0.0.1:8000"})
+        token = {"authorization": f"Bearer {own.json()['token']}"}
+        caller = Authority(shop.keys, shop.settings.auth).caller(token["authorization"].encode())
+        assert caller.is_service
+        for headers in ({"origin": "https://elsewhere.example"}, {"host": "elsewhere.example"}):
+            assert (await user.post("/dev/operator", headers=headers)).status_code == 403
+        page = await user.get("/operator")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
     run(shop, test)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -22,6 +23,7 @@ from shortlist.gateway.shop import Shop
 from shortlist.settings import AuthSettings
 from shortlist.storefront import Asset, assets
 
+OPERATOR = "operator"  # the subject of a development token for operators
 TOKEN_TTL_S = 12 * 3600.0  # a day at the demo; the page asks for another when it is over
 # A picture is drawn from a title that anybody may have written: nothing in it may run.
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -62,15 +64,34 @@ def token_routes(secret: bytes, settings: AuthSettings) -> list[ControllerRouter
     @post("/dev/token", status_code=200, **says(body=TokenAsked, answer=Token, errors=(403,)))
     async def dev_token(request: Request[Any, Any, Any], given: Given[TokenAsked]) -> Token:
         """A token for any user, so that the page can be anybody."""
-        # A page elsewhere may point its own name at 127.0.0.1 (DNS rebinding): its requests carry that name.
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        if host.strip("[]") not in LOOPBACK:
-            raise NotAllowed("development tokens are handed out at 127.0.0.1 or localhost only")
+        _require_loopback(request)
         user_id, now_s = an_id(given.user_id, "user_id"), time.time()
         token = token_for(secret, user_id, ttl_s=TOKEN_TTL_S, now_s=now_s, settings=settings)
         return Token(token=token, user_id=user_id, expires_s=int(now_s + TOKEN_TTL_S))
 
-    return [dev_token]
+    @post("/dev/operator", status_code=200, **says(answer=Token, errors=(403,)))
+    async def operator_token(request: Request[Any, Any, Any]) -> Token:
+        """A token of an operator, for the page at /operator."""
+        _require_loopback(request)
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+            raise NotAllowed(
+                "an operator's token is for the server's own page, not for one of another origin"
+            )
+        now_s = time.time()
+        token = token_for(
+            secret, OPERATOR, scopes=["admin"], ttl_s=TOKEN_TTL_S, now_s=now_s, settings=settings
+        )
+        return Token(token=token, user_id=OPERATOR, expires_s=int(now_s + TOKEN_TTL_S))
+
+    return [dev_token, operator_token]
+
+
+def _require_loopback(request: Request[Any, Any, Any]) -> None:
+    # A page elsewhere may point its own name at 127.0.0.1 (DNS rebinding): its requests carry that name.
+    host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+    if host.strip("[]") not in LOOPBACK:
+        raise NotAllowed("development tokens are handed out at 127.0.0.1 or localhost only")
 
 
 def asset_route(entry: tuple[str, Asset]) -> ControllerRouterHandler:
