@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.arrays import FloatArray
+from shortlist.arrays import FloatArray, Sums
 from shortlist.candidates.again import Again
 from shortlist.candidates.als import Als
 from shortlist.candidates.bought_together import BoughtTogether
@@ -30,7 +30,7 @@ def past(*items: int, **more: Any) -> Query:
     return query_from(items, np.arange(n) * 60.0, np.ones(n), np.zeros(n), now_s=n * 60.0, **more)
 
 
-def first(scores: FloatArray | None, *, without: tuple[int, ...] = ()) -> int:
+def first(scores: FloatArray | Sums | None, *, without: tuple[int, ...] = ()) -> int:
     assert scores is not None
     scores = scores.copy()
     scores[list(without)] = 0

@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from shortlist.arrays import Arrays, FloatArray
+from shortlist.arrays import Arrays, Sums
 from shortlist.candidates.cooccurrence import strongest_products
 from shortlist.candidates.dense import DenseSource
 from shortlist.candidates.neighbours import Neighbours
@@ -55,7 +55,7 @@ class BoughtTogether(DenseSource):
         """The fitted source again."""
         return cls(Neighbours.from_arrays(arrays))
 
-    def scores(self, query: Query) -> FloatArray | None:
+    def scores(self, query: Query) -> Sums | None:
         """Scores of every item."""
         last, distance = last_distinct(query, len(self.together), LAST)
         return self.together.sum(last, (0.8**distance).astype(np.float32)) if len(last) else None

@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 
-from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
 from shortlist.candidates.cooccurrence import strongest_products, user_items
 from shortlist.candidates.dense import DenseSource, gathered
 from shortlist.candidates.neighbours import Neighbours
@@ -51,7 +51,7 @@ class ItemKnn(DenseSource):
         """The fitted source again."""
         return cls(Neighbours.from_arrays(arrays))
 
-    def scores(self, query: Query) -> FloatArray | None:
+    def scores(self, query: Query) -> Sums | None:
         """Scores of every item."""
         last, distance = last_distinct(query, len(self.similar), LAST)
         return self.similar.sum(last, (1 / (1 + distance)).astype(np.float32)) if len(last) else None

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self.items)
 
-    def sum(self, of: IntArray, weights: FloatArray) -> FloatArray:
+    def sum(self, of: IntArray, weights: FloatArray) -> Sums:
         """(n,) what the items `of` lend to every item: Σ weights × link."""
         if not len(of):
-            return np.zeros(len(self.items), np.float32)
+            return np.zeros(len(self.items))
         lent = self.weights[of] * weights[:, None]
-        return np.bincount(self.items[of].ravel(), lent.ravel(), len(self.items)).astype(np.float32)
+        return np.asarray(np.bincount(self.items[of].ravel(), lent.ravel(), len(self.items)), np.float64)
 
     def link(self, of: int, positions: IntArray) -> FloatArray:
         """The weights of the links from one item to `positions`."""

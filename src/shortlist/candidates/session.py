@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
 from shortlist.candidates.dense import DenseSource
 from shortlist.candidates.source import Query
 from shortlist.catalog.table import ItemTable
@@ -63,7 +63,7 @@ class Session(DenseSource):
             arrays["rarity"].astype(np.float32, copy=False),
         )
 
-    def scores(self, query: Query) -> FloatArray | None:
+    def scores(self, query: Query) -> Sums | None:
         """Scores of every item."""
         current = _current(query, len(self.rarity))
         if not len(current):
@@ -78,7 +78,7 @@ class Session(DenseSource):
         lent = similarity[:, None] * matched[:, None] / (1 + np.maximum(distance - 1, 0))
         lent[events < 0] = 0
         total = np.bincount(np.maximum(events, 0).ravel(), lent.ravel(), len(self.rarity))
-        return (total * self.rarity).astype(np.float32)
+        return np.multiply(total, self.rarity, out=np.asarray(total, np.float64))
 
     def _nearest(self, current: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
         """The sessions that share most, and Σ weight of the shared items."""

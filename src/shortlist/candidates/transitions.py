@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
 from shortlist.candidates.dense import DenseSource
 from shortlist.candidates.neighbours import Neighbours
 from shortlist.candidates.past import last_distinct
@@ -52,7 +52,7 @@ class Transitions(DenseSource):
         """The fitted source again."""
         return cls(Neighbours.from_arrays(arrays))
 
-    def scores(self, query: Query) -> FloatArray | None:
+    def scores(self, query: Query) -> Sums | None:
         """Scores of every item."""
         last, distance = last_distinct(query, len(self.following), LAST)
         return self.following.sum(last, (0.5**distance).astype(np.float32)) if len(last) else None

@@ -49,7 +49,8 @@ def boosted(
     if not rules.enabled or trending is None or not len(trending) or not rules.trending_boost:
         return scores
     raised = scores + np.float32(rules.trending_boost) * np.abs(scores)
-    return np.where(np.isin(positions, trending), raised, scores).astype(np.float32, copy=False)
+    trends = (positions[:, None] == trending).any(axis=1)  # a few dozen: quicker than sorting
+    return np.where(trends, raised, scores).astype(np.float32, copy=False)
 
 
 def weighted(positions: IntArray, scores: FloatArray, factors: FloatArray | None) -> FloatArray:

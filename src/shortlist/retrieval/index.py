@@ -2,6 +2,7 @@
 
 import importlib
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,11 @@ EXACT_BELOW = 5_000
 EF_SEARCH = 64  # 0.98 of the true 50 on 300k vectors of 128; the time grows with it
 FEW = 0.1  # share of allowed items below which the graph would mostly find what is not allowed
 EF_CONSTRUCTION = 80
+
+
+@lru_cache(maxsize=1_000)
+def _parameters(ef_search: int) -> Any:
+    return faiss.SearchParametersHNSW(efSearch=ef_search)
 
 
 class Index(ABC):
@@ -125,8 +131,7 @@ class VectorIndex(Index):
         if share < FEW:
             return self._among(vector, limit, allowed)
         ask = min(int((limit + spare) / share) + 1, len(self._ids))
-        parameters = faiss.SearchParametersHNSW(efSearch=max(EF_SEARCH, ask))
-        values, rows = self._graph.search(vector[None, :], ask, params=parameters)
+        values, rows = self._graph.search(vector[None, :], ask, params=_parameters(max(EF_SEARCH, ask)))
         found = (rows[0] >= 0) & (values[0] > 0)
         positions, values = self._ids[rows[0][found]], values[0][found]
         if allowed is not None:

@@ -89,7 +89,7 @@ class Knn(Baseline):
     def scores(self, case: Case) -> FloatArray:
         """Σ similarity to the different items of the past."""
         items = np.unique(case.items[case.items >= 0]).astype(np.int32)
-        return self._similar.sum(items, np.ones(len(items), np.float32))
+        return self._similar.sum(items, np.ones(len(items), np.float32)).astype(np.float32)
 
 
 class Ease(Baseline):
