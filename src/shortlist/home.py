@@ -26,6 +26,7 @@ class Home:
         self.trending = self.path / "trending.msgpack"  # a checkpoint; made anew from the log if lost
         self.exploration = self.path / "exploration.msgpack"  # likewise: the ledger of new items
         self.models = self.path / "models"
+        self.encoders = self.path / "encoders"  # networks that BERT folders were exported to, by checksum
         self.indexes = self.path / "indexes"  # with items that came after training; built anew if lost
         self.keys = self.path / "keys"
         self.server = self.path / "server.json"  # who owns the home: pid and address of a running `serve`

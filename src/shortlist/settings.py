@@ -121,6 +121,10 @@ class CatalogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The catalog."""
 
     url: Annotated[str, said("SQLAlchemy URL of the catalog; sqlite: means the home folder.")] = "sqlite:"
+    bert_folder: Annotated[
+        str,
+        said("Folder of a Hugging Face BERT that encodes items from the next training on; empty: TF-IDF."),
+    ] = ""
 
 
 class WeightSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -83,6 +83,7 @@ KINDS: Mapping[str, Kind] = {
     "CatalogError": INTERNAL,
     "IndexCorrupt": INTERNAL,
     "EncoderError": INTERNAL,
+    "BertMissing": INTERNAL,
     "SettingsError": INTERNAL,
     "OutputRefused": INTERNAL,
     "PortTaken": INTERNAL,

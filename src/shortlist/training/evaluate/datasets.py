@@ -1,6 +1,7 @@
 """The public data sets as trials: read from a folder beside the project, never shipped with it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.errors import ShortlistError
+from shortlist.events.event import Event, EventType
 from shortlist.events.interactions import Interactions
+from shortlist.settings import WeightSettings
 from shortlist.training.cases import Case, by_user, pasts
 from shortlist.training.evaluate.trial import Trial
 
@@ -163,6 +166,23 @@ def yoochoose(folder: Path) -> list[Trial]:
         Trial("yoochoose-100k", "SESS", data, table, cases, headline, (20,), excludes_seen=False),
         Trial("yoochoose-100k", "SESS-unseen", data, table, cases, headline, (20,), excludes_seen=True),
     ]
+
+
+def shop(name: str, items: Sequence[Item], events: Sequence[Event], weights: WeightSettings) -> Trial:
+    """A shop's events as one trial without a split: for what is held out otherwise."""
+    table = ItemTable(items, 1)
+    rows = [
+        (event.user_id, table.position(event.item_id), event.ts / 1000, weight, event.type)
+        for event in events
+        if event.item_id and (weight := getattr(weights, event.type.value, 0.0)) > 0
+    ]
+    rows.sort(key=lambda row: row[2])
+    users, positions, ts_s, weight, kinds = (np.array(column) for column in zip(*rows, strict=True))
+    data = _interactions(users, np.array(table.ids)[positions], ts_s.astype(np.float64), table)
+    data = replace(
+        data, weights=weight.astype(np.float32), purchases=np.array(kinds == EventType.PURCHASE, np.bool_)
+    )
+    return Trial(name, "", data, table, [], ("Recall@20", "NDCG@20"), (20,), excludes_seen=True)
 
 
 READERS: dict[str, Callable[[Path], list[Trial]]] = {

@@ -21,7 +21,7 @@ from shortlist.training.cases import Case
 from shortlist.training.evaluate.baselines import baselines
 from shortlist.training.evaluate.metrics import mean, measure
 from shortlist.training.evaluate.trial import Trial
-from shortlist.training.fit import Fitted, fit, limits
+from shortlist.training.fit import FitEncoder, Fitted, fit, fit_tfidf, limits
 
 Ranking = Callable[[Case], IntArray]
 """A case → positions, best first, at least as many as the largest cut where there are so many."""
@@ -61,7 +61,13 @@ class Result(Struct, frozen=True):
 
 
 def run(
-    trials: Sequence[Trial], settings: Settings, open_ranker: OpenRanker, report: Report, *, cases: int = 0
+    trials: Sequence[Trial],
+    settings: Settings,
+    open_ranker: OpenRanker,
+    report: Report,
+    fit_encoder: FitEncoder = fit_tfidf,
+    *,
+    cases: int = 0,
 ) -> list[Result]:
     """Measure trials of one data set; those that share data and rules share a fit.
 
@@ -73,7 +79,8 @@ def run(
         own = _settings_for(trial, settings)
         if trial.repeats not in fitted:
             began = time.perf_counter()
-            fitted[trial.repeats] = (fit(trial.data, trial.items, own, report), time.perf_counter() - began)
+            made = fit(trial.data, trial.items, own, report, fit_encoder)
+            fitted[trial.repeats] = (made, time.perf_counter() - began)
         model, seconds = fitted[trial.repeats]
         with threadpool_limits(1, "blas"):  # as serving has it
             lines = measured(_some(trial, cases), model, own, open_ranker, report)
