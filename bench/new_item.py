@@ -5,7 +5,9 @@ for until it is there. Against building the whole index again, which an index wi
 """
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -27,7 +29,8 @@ from shortlist.models.pointer import Pointer
 from shortlist.retrieval.index import VectorIndex
 
 SIZE, ADDED, GIVE_UP_S = 100_000, 300, 10.0
-LIMIT = 50  # nearest items among which the new one must be
+LIMIT = 100  # nearest items among which the new one must be
+NEAR = 0.995  # two items of the same words are that near at least
 
 
 def home_of(size: int, path: Path) -> Home:
@@ -39,6 +42,8 @@ def home_of(size: int, path: Path) -> Home:
             await catalog.put(items_of(size))
 
     asyncio.run(fill())
+    with contextlib.closing(sqlite3.connect(home.catalog)) as catalog, catalog:
+        catalog.execute("DELETE FROM outbox")  # a shop that has been open for a while told of these long ago
     version = home.models / "versions" / "1"
     shutil.copytree(FOLDER / f"model-{size}", version)
     pointer.write(home.models, Pointer("1", "versions/1"))
@@ -83,8 +88,11 @@ def rebuilt(source: ItemToItem, size: int) -> float:
 
 def measured(server: Server, bearer: str, source: ItemToItem, size: int) -> tuple[list[float], list[float]]:
     """Every item is like another one, spread over the catalog; one that nobody took, for what people made of
-    an item says more of its neighbours than its words."""
-    likes = np.random.default_rng(11).permutation(np.flatnonzero(~source.touched))[:ADDED].tolist()
+    an item says more of its neighbours than its words, and one with few others of nearly its words."""
+    some = np.random.default_rng(11).permutation(np.flatnonzero(~source.touched))[: 2 * ADDED]
+    vectors = source.index.rows(np.arange(size, dtype=np.int32))
+    crowded = [int((vectors @ vectors[like] > NEAR).sum()) for like in some]
+    likes = some[np.argsort(crowded, kind="stable")[:ADDED]].tolist()
     items = items_of(size)
 
     async def run() -> list[tuple[float, float]]:

@@ -77,11 +77,11 @@ def test_a_change_that_is_refused_or_changes_nothing_leaves_nothing(home: Home, 
 
 def test_more_than_a_batch_is_published_in_order(home: Home, log: EventLog) -> None:
     async def test(items: SqlCatalog, outbox: SqlOutbox) -> None:
-        await items.put([Item(item_id=f"{n:04}") for n in range(1_200)])
-        assert await Publisher(outbox, log).publish() == 1_200
+        await items.put([Item(item_id=f"{n:04}") for n in range(5_000)])
+        assert await Publisher(outbox, log).publish() == 5_000
 
     run(home, test)
-    assert [c.version for c in published(log)] == list(range(1, 1_201))
+    assert [c.version for c in published(log)] == list(range(1, 5_001))
 
 
 def test_what_the_log_refuses_waits_for_the_next_time(home: Home) -> None:

@@ -1,15 +1,17 @@
 """Telling others of the catalog's changes: what a transaction leaves in the outbox goes to the log."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-import structlog
 from msgspec import Struct
 
 from shortlist.events.log import EventLog, Record
 
-log = structlog.get_logger()
-
 BATCH = 512  # records per append, as many as the log makes durable at once
+# Records read and deleted at once: a delete is a transaction with an fsync, and who writes an item meanwhile
+# waits for it. After an import of 100k items these are 25 instead of 200.
+READ = 4_096
 
 
 class Outgoing(Struct, frozen=True):
@@ -46,13 +48,17 @@ class Publisher:
     async def publish(self) -> int:
         """Move all that waits; how many that were. Raises LogUnavailable, CatalogUnavailable: call again."""
         moved = 0
-        while batch := await self._outbox.waiting(BATCH):
-            begin = 0
-            for end in range(1, len(batch) + 1):  # the log takes one topic at a time
-                if end == len(batch) or batch[end].topic != batch[begin].topic:
-                    records = [Record(key=r.key, value=r.value) for r in batch[begin:end]]
-                    await self._events.append(batch[begin].topic, records)
-                    begin = end
-            await self._outbox.forget(batch[-1].id)
-            moved += len(batch)
+        while waiting := await self._outbox.waiting(READ):
+            for topic, records in _batches(waiting):
+                await self._events.append(topic, records)
+            await self._outbox.forget(waiting[-1].id)
+            moved += len(waiting)
         return moved
+
+
+def _batches(waiting: Sequence[Outgoing]) -> Iterator[tuple[str, list[Record]]]:
+    """The records in their order, a topic's own in a row together, not too many at once."""
+    for topic, ours in groupby(waiting, key=lambda record: record.topic):
+        records = [Record(key=record.key, value=record.value) for record in ours]
+        for start in range(0, len(records), BATCH):
+            yield topic, records[start : start + BATCH]

@@ -15,6 +15,7 @@ from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
 from shortlist.retrieval.index import Index, VectorIndex
 from shortlist.retrieval.top import within
 
+CODES_OFF = 0.05  # by how much a value of 8-bit codes is off at most; 1 % is usual
 LEAST = 64  # rows that the flat part has room for at first
 
 
@@ -46,7 +47,8 @@ class LiveIndex(Index):
     """An immutable base, a flat part of what is new, tombstones; searched as one.
 
     Any number of threads may search while one after the other changes: each search sees all of a change or
-    nothing of it. The flat part is looked at in full; `rebuilt` and `rebase` empty it.
+    nothing of it. The flat part is looked at in full; `rebuilt` and `rebase` empty it. Where something of it
+    is found, values are exact, so that a new item is not judged by another measure than its neighbours.
     """
 
     def __init__(self, base: VectorIndex) -> None:
@@ -153,6 +155,12 @@ class LiveIndex(Index):
         good = state.alive & (beside > 0)
         if allowed is not None:
             good &= within(state.positions, allowed)
+        if len(positions) >= limit > 0:  # only those that may displace somebody
+            good &= beside >= (1 - CODES_OFF) * values[-1]
+        if not good.any():
+            return positions, values
+        if not state.base.is_exact:  # values of 8-bit codes say too little of who comes first
+            values = state.base.products(vector, positions)
         positions = np.concatenate([positions, state.positions[good]])
         values = np.concatenate([values, beside[good]])
         order = np.lexsort((positions, -values))[:limit]
