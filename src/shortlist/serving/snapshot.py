@@ -106,7 +106,7 @@ def _prepared(model: Model | None, table: ItemTable) -> Prepared:
     popular, als = sources.get(Popular.name), sources.get(Als.name)
     return Prepared(
         table,
-        popular.popularity if isinstance(popular, Popular) else None,
+        popular.for_new if isinstance(popular, Popular) else None,
         als.factors if isinstance(als, Als) else None,
     )
 
