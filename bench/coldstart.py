@@ -1,4 +1,4 @@
-"""The first slate of somebody new, over HTTP: the survey answered, then the slate asked for, each time another.
+"""The first slate of somebody new, over HTTP: the survey is answered, then the slate asked for.
 
 Against popular items of the chosen categories alone (exploration off), with people in turn on two servers
 that run side by side. Nothing of these people is cached; the wait until answers are folded is not timed.
