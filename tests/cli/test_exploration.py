@@ -144,6 +144,8 @@ def test_a_running_shop_tries_an_item_out_and_learns_from_a_click(trained_home: 
                 await asyncio.sleep(0.05)
             assert (account["promised"], account["delivered"], account["clicks"]) == (1, 1, 1)
             assert account["status"] == "exploring"
+            beside = await app.accounts_of(settings, home)  # what the command reads, from the same log
+            assert [(item.item_id, item.clicks) for item in beside.items] == [("kettle", 1)]
 
     asyncio.run(scenario())
     assert home.exploration.exists()
