@@ -70,6 +70,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, asset.content_type, asset.body, asset.headers)
 
+    def do_POST(self) -> None:
+        """The development server's token for operators."""
+        assert self.path == "/dev/operator"
+        self._answer(200, "application/json", msgspec.json.encode({"token": TOKEN}), {})
+
     def _answer(self, status: int, kind: str, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in {**headers, "content-type": kind, "content-length": str(len(body))}.items():
@@ -95,7 +100,7 @@ def page() -> Iterator[str]:
 
 def enter(browser: Browser, token: str) -> None:
     browser.one("#key").send_keys(token)
-    browser.click("[data-key] button")
+    browser.click("[data-key] [type=submit]")
 
 
 def test_it_asks_for_a_token_and_says_when_one_does_not_do(browser: Browser, page: str) -> None:
@@ -106,6 +111,12 @@ def test_it_asks_for_a_token_and_says_when_one_does_not_do(browser: Browser, pag
     browser.one("[data-item]")
     assert not browser.one("[data-key]").is_displayed()
     assert browser.errors() == []
+
+
+def test_in_development_it_can_get_one_itself(browser: Browser, page: str) -> None:
+    browser.open(page)
+    browser.click("[data-dev]")
+    assert browser.ids("main") == ["kettle", "lamp", "chair", "rug"]
 
 
 def test_every_item_says_where_it_stands(browser: Browser, page: str) -> None:
