@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from shortlist.gateway.server import PortTaken, bound, listening
@@ -178,3 +179,37 @@ def test_the_end_under_load_cuts_no_request(running: Callable[..., Running]) -> 
 
     asyncio.run(main())
     assert set(statuses) == {b"200"}
+
+
+EVENT = {"event_id": "e", "item_id": 1}
+PLAIN = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "content"),
+    [
+        ("GET", "/recommendations?user_id=ann", None),
+        ("POST", "/events", msgspec.json.encode(EVENT)),
+        ("POST", "/events", msgspec.json.encode([EVENT, {"item_id": 2}])),
+        ("POST", "/events", b"{broken"),
+        ("POST", "/events", b""),
+        ("GET", "/recommendations?user_id=bob", None),
+    ],
+)
+def test_the_quick_way_and_the_long_way_answer_alike(
+    running: Callable[..., Running], method: str, url: str, content: bytes | None
+) -> None:
+    """The first request with a token goes the long way, and so does one with an odd type of content."""
+    shop = running()
+
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        answers = [
+            await asks.request(method, url, content=content, headers={**headers, "x-request-id": "same"})
+            for headers in (PLAIN, PLAIN, {"content-type": "application/json; charset=UTF-8"})
+        ]
+        first, quick, long = ((a.status_code, a.content) for a in answers)
+        assert first == quick == long
+        told = [{k: v for k, v in a.headers.items() if k not in ("date", "content-length")} for a in answers]
+        assert told[0] == told[1] == told[2]
+
+    on_a_port(shop, scenario)

@@ -1,27 +1,21 @@
-"""The ASGI application: hits answered at once, everything else by Litestar (flow 1).
-
-One thin layer stands before the framework, since a hit's whole cost beside bare ASGI is about 14 µs: it reads
-`GET /recommendations?user_id=…`, checks token and rate limit, and asks for the slate at hand. Whatever it
-cannot answer so, for any reason, goes the long way, where every refusal gets its problem document.
-"""
+"""The ASGI application: what most of the traffic is by `quick`, everything else by Litestar (flow 1)."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import msgspec
 import structlog
 from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+from granian._granian import RSGIProtocolClosed as ProtocolClosed
 from granian.rsgi import Scope as RsgiScope
 from litestar import Litestar, Request, Response, get
 from litestar.types import ControllerRouterHandler
 
 from shortlist.errors import ShortlistError
 from shortlist.gateway import border
-from shortlist.gateway.auth import Caller
 from shortlist.gateway.events import event_routes
 from shortlist.gateway.exploration import exploration_routes
 from shortlist.gateway.gate import Gate
@@ -30,8 +24,9 @@ from shortlist.gateway.onboarding import onboarding_routes
 from shortlist.gateway.openapi import document
 from shortlist.gateway.operations import operation_routes
 from shortlist.gateway.problems import Told, tell
+from shortlist.gateway.quick import EVENTS_PATH, HIT_PATH, Quick, encoded
 from shortlist.gateway.routing import json_bytes, says
-from shortlist.gateway.rsgi import bridge
+from shortlist.gateway.rsgi import address, bridge
 from shortlist.gateway.rules import rule_routes
 from shortlist.gateway.shop import Shop
 from shortlist.gateway.slates import slate_routes
@@ -48,9 +43,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-# The default slate of an id that needs no decoding; every other form goes the long way.
-HIT_PATH = "/recommendations"
-PLAIN_QUERY = re.compile(r"user_id=([^&+%;\x00-\x20\x7f-\U0010ffff]{1,1024})\Z")
 REQUEST_ID_AT = len(b'{"request_id":"')  # where a slate's body has its request id
 NO_STORE = (b"cache-control", b"no-store")
 CLOSE = (b"connection", b"close")
@@ -91,10 +83,8 @@ class Gateway:
         routes: list[ControllerRouterHandler],
     ) -> None:
         self.gate, self.health = gate, health
-        self._instant, self._known = shop.serving.instant, shop.authority.known
-        self._are_services_exempt = gate.are_services_exempt
-        self._take, self._limit = shop.limiter.take_at_once, gate.slates
         self._max_body = settings.server.max_body_bytes
+        self._quick = Quick(shop, gate, self._max_body)
         self._cors = border.Cors(settings.server.cors_origins)
         self._request_id = RequestIds()
         self._in_flight, self._idle = 0, asyncio.Event()
@@ -111,12 +101,11 @@ class Gateway:
         if scope["type"] != "http":
             await _other(scope["type"], receive, send)
             return
-        admitted = None
         if scope["path"] == HIT_PATH and scope["method"] == "GET":
             headers = dict(scope["headers"])
             if not (self._cors.is_on and b"origin" in headers):
                 query = scope["query_string"].decode("latin-1")
-                found = self._hit(query, headers.get(b"authorization"), headers.get(b"x-request-id"))
+                found = self._quick.hit(query, headers.get(b"authorization"), headers.get(b"x-request-id"))
                 if isinstance(found, bytes):
                     named = (b"x-request-id", found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)])
                     goodbye = (CLOSE,) if self._is_last(scope["http_version"]) else ()
@@ -124,51 +113,75 @@ class Gateway:
                     await send({**start, "headers": [*HIT_HEADERS, named, *goodbye]})
                     await send({"type": "http.response.body", "body": found})
                     return
-                admitted = found
-        await self._long_way(scope, receive, send, admitted)
+                if found is not None:
+                    request_id = border.request_id_of(headers.get(b"x-request-id"), self._request_id())
+                    told = await self._quickly(HIT_PATH, request_id, 200, self._quick.miss(found, request_id))
+                    is_last = self._is_last(scope["http_version"])
+                    await _Answer(send, request_id, is_head=False, is_last=is_last).tell(told)
+                    return
+        await self._long_way(scope, receive, send)
 
     async def __rsgi__(self, scope: RsgiScope, proto: HTTPProtocol) -> None:
-        """Answer one request over Granian's own interface; the same, and quicker for a hit."""
-        admitted = None
+        """Answer one request over Granian's own interface; the same, and quicker."""
+        headers = scope.headers
+        if self._cors.is_on and "origin" in headers:
+            await bridge(self._long_way, scope, proto)
+            return
+        given, work = encoded(headers.get("x-request-id")), None
         if scope.path == HIT_PATH and scope.method == "GET":
-            headers = scope.headers
-            if not (self._cors.is_on and "origin" in headers):
-                token, given = headers.get("authorization"), headers.get("x-request-id")
-                found = self._hit(
-                    scope.query_string, token and token.encode("latin-1"), given and given.encode("latin-1")
-                )
-                if isinstance(found, bytes):
-                    named = found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)].decode()
-                    goodbye = (CLOSE_TEXT,) if self._is_last(scope.http_version) else ()
-                    proto.response_bytes(200, [*HIT_HEADERS_TEXT, ("x-request-id", named), *goodbye], found)
-                    return
-                admitted = found
-        await bridge(partial(self._long_way, admitted=admitted), scope, proto)
+            found = self._quick.hit(scope.query_string, encoded(headers.get("authorization")), given)
+            if isinstance(found, bytes):
+                named = found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)].decode()
+                goodbye = (CLOSE_TEXT,) if self._is_last(scope.http_version) else ()
+                proto.response_bytes(200, [*HIT_HEADERS_TEXT, ("x-request-id", named), *goodbye], found)
+                return
+            if found is not None:
+                request_id, status = border.request_id_of(given, self._request_id()), 200
+                work = self._quick.miss(found, request_id)
+        elif scope.path == EVENTS_PATH and scope.method == "POST" and not scope.query_string:
+            sender = self._quick.sender(headers)
+            if sender is not None:
+                request_id, status = border.request_id_of(given, self._request_id()), 202
+                ip, agent = address(scope.client)[0], headers.get("user-agent")
+                work = self._quick.events(sender, partial(_body, proto), ip, agent or "")
+        if work is None:
+            await bridge(self._long_way, scope, proto)
+            return
+        told = await self._quickly(scope.path, request_id, status, work)
+        with suppress(ProtocolClosed):  # the client has gone
+            self._reply(scope, proto, request_id, told)
 
-    def _hit(self, query: str, authorization: bytes | None, given_id: bytes | None) -> bytes | Caller | None:
-        """The slate of a plain request, if everything is at hand.
+    def _reply(self, scope: RsgiScope, proto: HTTPProtocol, request_id: str, told: Told) -> None:
+        headers = [(name.decode(), value.decode()) for name, value in told.headers]
+        if told.status >= 400:
+            headers.append(("x-content-type-options", "nosniff"))
+        goodbye = (CLOSE_TEXT,) if self._is_last(scope.http_version) else ()
+        proto.response_bytes(told.status, [*headers, ("x-request-id", request_id), *goodbye], told.body)
 
-        Else the caller, if counted against the limit already; None when nothing was found out."""
-        started = perf_counter()
-        plain = PLAIN_QUERY.match(query)
-        caller = self._known(authorization)
-        if plain is None or caller is None:  # a token never seen before, or none that holds
-            return None
-        user_id = plain[1]
-        if not caller.is_service:
-            if caller.subject != user_id or self._take(self._limit, user_id, started) != 0.0:
-                return None
-        elif not self._are_services_exempt and self._take(self._limit, caller.subject, started) != 0.0:
-            return None
-        body = self._instant(user_id, border.request_id_of(given_id, "") if given_id is not None else "")
-        if body is None:
-            return caller
-        telemetry.HIT.observe(perf_counter() - started)
-        return body
+    async def _quickly(self, route: str, request_id: str, status: int, work: Awaitable[bytes]) -> Told:
+        """The answer of `work`, or the problem document of what it raised."""
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        with self._counted():
+            try:
+                told = Told(status=status, headers=[*HIT_HEADERS], body=await work)
+            except Exception as error:  # its problem document is the answer
+                told = _told(error, request_id, route)
+            finally:
+                structlog.contextvars.unbind_contextvars("request_id")
+        telemetry.REQUESTS.labels(route, f"{told.status // 100}xx").inc()
+        return told
 
-    async def _long_way(
-        self, scope: Scope, receive: Receive, send: Send, admitted: Caller | None = None
-    ) -> None:
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            if self._in_flight == 0:
+                self._idle.set()
+
+    async def _long_way(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         request_id = border.request_id_of(headers.get(b"x-request-id"), self._request_id())
         is_last = self._is_last(scope.get("http_version", "1.1"))
@@ -181,27 +194,24 @@ class Gateway:
                 return
         raw_path = scope.get("raw_path") or scope["path"].encode()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        self._in_flight += 1
-        try:
-            border.check_address(raw_path, scope["query_string"])
-            border.check_body(headers, self._max_body)
-            inner = dict(scope)
-            # Left encoded, so that an id may hold a slash; the routes decode it.
-            inner["path"] = raw_path.decode("latin-1")
-            inner["method"] = "GET" if scope["method"] == "HEAD" else scope["method"]
-            inner["state"] = {"request_id": request_id, "caller": admitted}
-            inner["headers"] = [*scope["headers"]]
-            await self.litestar(inner, border.counted(receive, self._max_body), answer.send)  # type: ignore[arg-type]  # an ASGI scope is a plain mapping
-            route = str(inner.get("path_template", "unknown"))
-        except ShortlistError as error:
-            route = "refused"
-            await border.discard(receive)
-            await answer.tell(tell(error, request_id))
-        finally:
-            self._in_flight -= 1
-            if self._in_flight == 0:
-                self._idle.set()
-            structlog.contextvars.unbind_contextvars("request_id")
+        with self._counted():
+            try:
+                border.check_address(raw_path, scope["query_string"])
+                border.check_body(headers, self._max_body)
+                inner = dict(scope)
+                # Left encoded, so that an id may hold a slash; the routes decode it.
+                inner["path"] = raw_path.decode("latin-1")
+                inner["method"] = "GET" if scope["method"] == "HEAD" else scope["method"]
+                inner["state"] = {"request_id": request_id, "caller": None}
+                inner["headers"] = [*scope["headers"]]
+                await self.litestar(inner, border.counted(receive, self._max_body), answer.send)  # type: ignore[arg-type]  # an ASGI scope is a plain mapping
+                route = str(inner.get("path_template", "unknown"))
+            except ShortlistError as error:
+                route = "refused"
+                await border.discard(receive)
+                await answer.tell(tell(error, request_id))
+            finally:
+                structlog.contextvars.unbind_contextvars("request_id")
         telemetry.REQUESTS.labels(route, f"{answer.status // 100}xx").inc()
 
     def _is_last(self, http_version: str) -> bool:
@@ -268,19 +278,30 @@ class _Answer:
 
 def _problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Any error of a route as its problem document; what nobody foresaw is logged and counted."""
-    request_id = request.scope["state"]["request_id"]
+    told = _told(error, request.scope["state"]["request_id"], request.scope.get("path_template"))
+    headers = {name.decode(): value.decode() for name, value in told.headers}
+    return Response(
+        told.body, status_code=told.status, headers=headers, media_type=headers.pop("content-type")
+    )
+
+
+def _told(error: Exception, request_id: str, route: str | None) -> Told:
     told = tell(error, request_id)
     if told.status == 401:
         telemetry.TOKENS_REFUSED.inc()
     if told.status >= 500:
         telemetry.FAILURES.labels("gateway").inc()
-        log.error(
-            "request failed", status=told.status, route=request.scope.get("path_template"), exc_info=error
-        )
-    headers = {name.decode(): value.decode() for name, value in told.headers}
-    return Response(
-        told.body, status_code=told.status, headers=headers, media_type=headers.pop("content-type")
-    )
+        log.error("request failed", status=told.status, route=route, exc_info=error)
+    return told
+
+
+async def _body(proto: Any) -> bytes:
+    """The whole body; nothing where the client went away."""
+    try:
+        body: bytes = await proto()
+    except ProtocolClosed:
+        return b""
+    return body
 
 
 async def _other(kind: str, receive: Receive, send: Send) -> None:

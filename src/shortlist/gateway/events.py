@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shortlist.events.event import EventType
 from shortlist.gateway.answers import EventsAnswer, Refused
+from shortlist.gateway.auth import Caller
 from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.problems import EventsRefused
 from shortlist.gateway.reading import AnyId, require_json
@@ -51,20 +52,34 @@ def event_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
 
         Bad events are refused by index and the good ones kept. Only `user_id`, `type` and `item_id` must
         be there; send an `event_id` of your own to make a retry harmless."""
-        started = perf_counter()
-        caller = caller_of(request)
         require_json(request.headers.get("content-type"), "text/plain")  # text/plain: sendBeacon
-        taken = await shop.collector.accept(
+        answer = await taken(
+            shop,
+            caller_of(request),
             await request.body(),
-            subject=None if caller.is_service else caller.subject,
             ip=request.client.host if request.client else "",
-            user_agent=request.headers.get("user-agent", "")[:500],
+            user_agent=request.headers.get("user-agent", ""),
             now_ms=time.time_ns() // 1_000_000,
         )
-        refused = [Refused(index=r.index, field=r.field, error=r.error) for r in taken.refused]
-        if refused and not taken.accepted:
-            raise EventsRefused([{"index": r.index, "field": r.field, "error": r.error} for r in refused])
-        telemetry.EVENT_ACCEPTED.observe(perf_counter() - started)
-        return Response(EventsAnswer(accepted=taken.accepted, refused=refused), status_code=202)
+        return Response(answer, status_code=202)
 
     return [events]
+
+
+async def taken(
+    shop: Shop, caller: Caller, body: bytes, *, ip: str, user_agent: str, now_ms: int
+) -> EventsAnswer:
+    """What became of a request's events, once they are durable. Raises EventsRefused when none was good."""
+    started = perf_counter()
+    found = await shop.collector.accept(
+        body,
+        subject=None if caller.is_service else caller.subject,
+        ip=ip,
+        user_agent=user_agent[:500],
+        now_ms=now_ms,
+    )
+    refused = [Refused(index=r.index, field=r.field, error=r.error) for r in found.refused]
+    if refused and not found.accepted:
+        raise EventsRefused([{"index": r.index, "field": r.field, "error": r.error} for r in refused])
+    telemetry.EVENT_ACCEPTED.observe(perf_counter() - started)
+    return EventsAnswer(accepted=found.accepted, refused=refused)

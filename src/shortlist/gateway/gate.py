@@ -50,8 +50,6 @@ class Gate:
         return caller
 
     async def _admit_counted(self, connection: Connection, limit: Limit) -> None:
-        if connection.scope["state"]["caller"] is not None:
-            return  # the hit path counted it, but had no slate at hand
         caller = self._admit(connection)
         if caller.is_service and self.are_services_exempt:
             return

@@ -49,13 +49,14 @@ def asgi_scope(scope: RsgiScope) -> dict[str, Any]:
         "query_string": scope.query_string.encode("latin-1", "replace"),
         "root_path": "",
         "headers": headers,
-        "client": _address(scope.client),
-        "server": _address(scope.server),
+        "client": address(scope.client),
+        "server": address(scope.server),
         "state": {},
     }
 
 
-def _address(text: str) -> tuple[str, int]:
+def address(text: str) -> tuple[str, int]:
+    """Host and port of a peer as RSGI writes them."""
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port) if port.isdigit() else 0
 
