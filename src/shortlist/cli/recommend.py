@@ -359,6 +359,7 @@ def _open(home: Home, settings: Settings, limit: int) -> "Batch":
     from shortlist import app
     from shortlist.ranking.rules import Rulebook
     from shortlist.serving.batch import Batch
+    from shortlist.serving.newcomers import bring_new_items
     from shortlist.serving.ruling import usable
     from shortlist.serving.snapshot import snapshot
 
@@ -367,6 +368,7 @@ def _open(home: Home, settings: Settings, limit: int) -> "Batch":
     rules = usable(asyncio.run(app.rules_of(settings, home)))
     try:
         now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
+        bring_new_items(now)
         return Batch(now, settings, limit)
     except ValueError as error:
         raise ShortlistError(f"{error}") from None

@@ -42,6 +42,7 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     from shortlist import app
     from shortlist.ops import logs
     from shortlist.ranking.rules import Rulebook
+    from shortlist.serving.newcomers import bring_new_items
     from shortlist.serving.ruling import usable
     from shortlist.serving.snapshot import snapshot
     from shortlist.serving.why import explain
@@ -53,6 +54,7 @@ def command(home: Home, user: str, item: str, limit: int | None, show_features: 
     try:
         rules = usable(asyncio.run(app.rules_of(settings, home)))
         now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
+        bring_new_items(now)
     except ValueError as error:
         raise ShortlistError(f"{error}") from None
     if table.position(item) < 0:

@@ -4,6 +4,7 @@ vectors (flow 10): encoded off the event loop, stored, searchable within a secon
 One thread encodes, what somebody changed just now before what a start finds to do; another builds indexes.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -311,6 +312,15 @@ class Newcomers:
         if self._folder is not None and self._now is now and now.built:
             ids = now.snapshot.table.ids[n:size]
             save(self._folder / FILE, _key(now.model), _packed(Grown(ids, digests[:size], now.built)))
+
+
+def bring_new_items(snapshot: Snapshot) -> None:
+    """Bring whatever training did not see to a snapshot, before it is used: for commands that end."""
+    newcomers = Newcomers(rebuild_at=sys.maxsize)
+    newcomers.follow(snapshot, Grown())
+    while not newcomers.settle(60.0):
+        log.info("new items are still being encoded")
+    newcomers.close()
 
 
 def _key(model: Model) -> str:
