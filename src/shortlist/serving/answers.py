@@ -8,7 +8,8 @@ from shortlist.ops import telemetry
 from shortlist.serving.cache import Pool
 from shortlist.serving.explore import Placed, placed
 from shortlist.serving.hot import Hot, Page
-from shortlist.serving.known import Known
+from shortlist.serving.inputs import Watch
+from shortlist.serving.known import Known, applied
 from shortlist.serving.pool import INCOMPLETE_S, cut
 from shortlist.serving.recommend import category_code
 from shortlist.serving.served import Served, slate_rest
@@ -39,10 +40,11 @@ class Answers:
     def page(self, ask: Ask, pool: Pool, known: Known, *, is_stateless: bool = False) -> Page:
         """The page that is asked for, every filter applied again. is_stateless: of nobody in particular."""
         code, table = category_code(ask.category, known.snapshot), known.snapshot.table
+        rules, now_ms, watch = self.settings.rules, self._now_ms(), Watch(known.snapshot, self.settings)
         made = cut(
             pool,
             known,
-            self.settings.rules,
+            rules,
             ask.limit,
             ask.page,
             exclude=ask.exclude,
@@ -52,10 +54,19 @@ class Answers:
         )
         shown = Placed(made)
         if self._exploration is not None and not is_stateless:
-            shown = placed(made, ask, known, self.settings.rules, self._exploration)
+            shown = placed(made, ask, known, rules, self._exploration)
         items = slate_items(shown.cut.items, table)
         cards = items_json(items, shown.cut.positions, table)
-        return Page(shown.cut, items, cards, shown.explored, shown.trial)
+        read = watch.cut_inputs(
+            user=known.user_version,
+            now_ms=now_ms,
+            by=applied(known, rules, code, ask.context),
+            made=pool.inputs,
+            exclude=ask.exclude,
+            code=code,
+            reads_trends=made.is_filled or bool(shown.explored),
+        )
+        return Page(shown.cut, items, cards, read, shown.explored, shown.trial)
 
     def hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
         """The ready body of a pool's first page."""
@@ -97,6 +108,7 @@ class Answers:
             limit=ask.limit,
             where=ask.filter,
             pinned=page.cut.pinned,
+            read=page.read,
         )
 
     def answer(

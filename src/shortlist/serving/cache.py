@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 from msgspec import Struct
 
+from shortlist.serving.inputs import Inputs
+
 
 class PooledItem(Struct, frozen=True, array_like=True):
     """One item of a pool with why it is there."""
@@ -33,6 +35,7 @@ class Pool(Struct, frozen=True):
     factors: dict[str, float] = {}  # by what they multiplied the scores of its items
     interaction_count: int = 0  # of the features it was made from
     appended_ms: int = 0  # when the user's last event was appended, as those features have it
+    inputs: Inputs | None = None  # what else its maker read, for replays
 
 
 def key_of(user_id: str, context: str, category: str, where: str = "") -> str:

@@ -13,6 +13,7 @@ from shortlist.serving.cache import PooledItem
 from shortlist.serving.known import Known, allowed
 from shortlist.serving.pool import Cut
 from shortlist.serving.slate import BROWSING, NEW, TRENDING, Ask
+from shortlist.serving.snapshot import TREND
 from shortlist.settings import RuleSettings
 
 
@@ -62,7 +63,7 @@ def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: 
         *(table.position(one.item_id) for one in drawn),
     }
     barred(mask, np.array(list(taken), np.int32), table.columns)
-    trends = known.snapshot.trending(-1, fallback.TREND)
+    trends = known.snapshot.trending(-1, TREND)
     trends = trends[within(trends, mask)]
     trending = trends[firsts(trends, table.columns)[: len(of_trending)]].tolist()
     return Placed(*_together(made, known, fixed, drawn, of_new, trending, of_trending), trial)

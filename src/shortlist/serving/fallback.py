@@ -9,9 +9,7 @@ from shortlist.arrays import BoolArray, IntArray
 from shortlist.catalog.variants import barred, firsts
 from shortlist.serving.cache import PooledItem
 from shortlist.serving.slate import CATALOG, POPULAR, POPULAR_CATEGORY, TRENDING
-from shortlist.serving.snapshot import Snapshot
-
-TREND = 50  # trending items asked for
+from shortlist.serving.snapshot import TREND, Snapshot
 
 
 def others(

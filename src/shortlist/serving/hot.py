@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shortlist.coldstart.exploration import Explored, Trial
 from shortlist.serving.cache import Pool
+from shortlist.serving.inputs import CutInputs
 from shortlist.serving.pool import Cut
 from shortlist.serving.slate import Body, SlateItem
 from shortlist.serving.snapshot import Snapshot
@@ -13,11 +14,13 @@ from shortlist.serving.snapshot import Snapshot
 class Page:
     """One page of a pool, put into words and JSON; the same whatever tier answers with it.
 
-    explored: places that went to new items. trial: the new items that were tried out when it was made."""
+    read: what it was cut from, beside the pool. explored: places that went to new items. trial: the new items
+    that were tried out when it was made."""
 
     cut: Cut
     items: list[SlateItem]
     cards: bytes
+    read: CutInputs
     explored: tuple[Explored, ...] = ()
     trial: Trial | None = None
 

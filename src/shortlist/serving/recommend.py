@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -14,12 +14,13 @@ from shortlist.coldstart.fatigue import damped, damping
 from shortlist.coldstart.profile import liked
 from shortlist.coldstart.stage import Stages
 from shortlist.events.event import EventType
-from shortlist.features.store import Features, FeatureStore
+from shortlist.features.store import Features
 from shortlist.ranking import rerank
 from shortlist.ranking.chain import Steps
 from shortlist.ranking.rules import Applied
 from shortlist.serving import fallback, first_slate
 from shortlist.serving.cache import Pool, PooledItem
+from shortlist.serving.inputs import FALLBACK, HISTORY, MISS, Inputs, Watch, kept_settings
 from shortlist.serving.known import Known, allowed, applied, known_of, query_of
 from shortlist.serving.reasons import reasons
 from shortlist.serving.slate import BROWSING, CATALOG, FRESH, ONBOARDING
@@ -31,12 +32,19 @@ NOT_TIRED: tuple[IntArray, FloatArray] = NOTHING, np.empty(0, np.float32)
 STEP_S = 30.0  # between the items of a past that comes without times: a quick session
 
 
+class ReadsFeatures(Protocol):
+    """`features.FeatureStore`, as far as a miss needs it."""
+
+    def read(self, user_ids: Sequence[str], now_ms: int) -> list[Features]:
+        """One `Features` per id, in the order asked. Raises StoreUnavailable."""
+
+
 class Recommender:
     """Makes pools. Thread-safe: it holds nothing of a request."""
 
     def __init__(
         self,
-        features: FeatureStore,
+        features: ReadsFeatures,
         settings: Settings,
         now_ms: Callable[[], int],
         attributes: Callable[[str], Mapping[str, Any]],
@@ -45,6 +53,7 @@ class Recommender:
         self.features, self.settings, self.now_ms = features, settings, now_ms
         self.attributes = attributes
         self._settings_version = version_of(settings.rules)
+        self._settings_name, _ = kept_settings(settings)
         self.stages = Stages(settings.coldstart)
 
     def rules_version(self, known: Known, category: str, context: str) -> str:
@@ -63,8 +72,9 @@ class Recommender:
         """The pool of a user. where: the request's filter.
 
         Raises StoreUnavailable when their features cannot be read."""
-        user = self.features.read([user_id], self.now_ms())[0]  # → feature store: GET user
         settings, code, now_ms = self.settings, category_code(category, snapshot), self.now_ms()
+        watch = Watch(snapshot, settings)
+        user = self.features.read([user_id], now_ms)[0]  # → feature store: GET user
         known = known_of(user, snapshot, settings.rules, self._attributes(user_id, snapshot))
         query = query_of(user, snapshot, settings.weights, category=code, context=context)
         mask = allowed(known, settings.rules, code, context=context, where=where)
@@ -73,12 +83,13 @@ class Recommender:
         share = self.stages.share(user, now_ms) if is_home else 0.0
         is_first = is_home and self.stages.is_first(user)
         missing: dict[str, str] = {}
+        candidates = NOTHING
         if is_first:  # → flow 9: a new user
             items = first_slate.popular_items(user, known, mask, settings.cache.pool)
         else:
             tired = damping(user, snapshot.table, settings.features, now_ms)
             last = last_types(user, snapshot)
-            items, missing = yield from self.items(
+            items, missing, candidates = yield from self.items(
                 query, mask, snapshot, last, known.categories, by.factors, tired
             )
         if share > 0.0:
@@ -86,16 +97,31 @@ class Recommender:
                 items, share, user_id=user_id, user=user, known=known, mask=mask, settings=settings
             )
         tier = ONBOARDING if is_first or share > 0.0 else ""
-        return self._pool(known, items, missing, trace_id, tier, by=by), known
+        inputs = watch.inputs(
+            MISS,
+            self._settings_name,
+            query=query,
+            category=category,
+            code=code,
+            context=context,
+            where=where,
+            by=by,
+            candidates=candidates,
+        )
+        return self._pool(known, items, missing, trace_id, tier, by=by, now_ms=now_ms, inputs=inputs), known
 
     def pool_of_history(
         self, history: Sequence[str], snapshot: Snapshot, trace_id: str, where: str = ""
     ) -> Steps[tuple[Pool, Known]]:
         """The pool of somebody who brings their past, oldest first, instead of a name."""
+        watch, now_ms = Watch(snapshot, self.settings), self.now_ms()
         known, query = self.nobody(snapshot), history_query(history, snapshot)
         mask, by = allowed(known, self.settings.rules, where=where), applied(known, self.settings.rules)
-        items, missing = yield from self.items(query, mask, snapshot, {}, (), by.factors)
-        return self._pool(known, items, missing, trace_id, by=by), known
+        items, missing, candidates = yield from self.items(query, mask, snapshot, {}, (), by.factors)
+        inputs = watch.inputs(
+            HISTORY, self._settings_name, context=BROWSING, where=where, by=by, candidates=candidates
+        )
+        return self._pool(known, items, missing, trace_id, by=by, now_ms=now_ms, inputs=inputs), known
 
     def other_pool(
         self,
@@ -109,6 +135,7 @@ class Recommender:
     ) -> Pool:
         """What answers when nothing personal can (flow 12): popular in the user's categories, and so on."""
         snapshot, code = known.snapshot, category_code(category, known.snapshot)
+        watch, now_ms = Watch(snapshot, self.settings), self.now_ms()
         by = applied(known, self.settings.rules, code, context)
         mask = allowed(known, self.settings.rules, code, context=context, where=where)
         rest = fallback.others(
@@ -122,7 +149,11 @@ class Recommender:
         tiers = list(rest)
         tier = tiers[0][1] if tiers else CATALOG
         items = pooled(tiers, snapshot, by.factors)
-        return self._pool(known, items, dict(missing or {}), trace_id, tier, by=by)
+        inputs = watch.inputs(
+            FALLBACK, self._settings_name, category=category, code=code, context=context, where=where, by=by
+        )
+        missing = dict(missing or {})
+        return self._pool(known, items, missing, trace_id, tier, by=by, now_ms=now_ms, inputs=inputs)
 
     def nobody(self, snapshot: Snapshot) -> Known:
         """What is known of somebody without a past."""
@@ -142,12 +173,14 @@ class Recommender:
         categories: Sequence[int],
         factors: FloatArray | None = None,
         tired: tuple[IntArray, FloatArray] = NOT_TIRED,
-    ) -> Steps[tuple[list[PooledItem], dict[str, str]]]:
-        """The best items for a past, with reasons, best first; and which sources are missing, and why.
+    ) -> Steps[tuple[list[PooledItem], dict[str, str], IntArray]]:
+        """The best items for a past, with reasons, best first; which sources are missing, and why; and the
+        positions of all candidates that were scored.
 
         factors: what operator rules multiply scores by. tired: positions that were shown too often in vain,
         and the share of its score that each keeps."""
         size, items, positions, missing = self.settings.cache.pool, [], NOTHING, {}
+        candidates = NOTHING
         if snapshot.chain is not None and snapshot.model is not None:
             ranked = yield from snapshot.chain.ranking(query, mask)  # → sources, → the ranker
             scores = rerank.boosted(
@@ -167,7 +200,7 @@ class Recommender:
                 last_type=last_type,
                 own_categories=categories,
             )
-            ids, missing = snapshot.table.ids, ranked.missing
+            ids, missing, candidates = snapshot.table.ids, ranked.missing, ranked.positions
             items = [
                 PooledItem(ids[position], score, sources, code, of)
                 for position, score, (code, of, sources) in zip(
@@ -178,7 +211,7 @@ class Recommender:
             snapshot, mask, size - len(items), taken=positions, categories=categories, category=query.category
         )
         items += pooled(list(rest), snapshot, factors)
-        return items, missing
+        return items, missing, candidates
 
     def _pool(
         self,
@@ -189,11 +222,13 @@ class Recommender:
         tier: str = "",
         *,
         by: Applied,
+        now_ms: int,
+        inputs: Inputs,
     ) -> Pool:
         is_ranked = known.snapshot.chain is not None and any(item.score > 0 for item in items[:1])
         return Pool(
             trace_id=trace_id,
-            made_ms=self.now_ms(),
+            made_ms=now_ms,
             model_version=known.snapshot.model_version,
             user_version=known.user_version,
             taste_version=known.taste_version,
@@ -206,6 +241,7 @@ class Recommender:
             factors=factors_of(items, by, known.snapshot),
             interaction_count=known.interaction_count,
             appended_ms=known.appended_ms,
+            inputs=inputs,
         )
 
     def _attributes(self, user_id: str, snapshot: Snapshot) -> Mapping[str, Any]:

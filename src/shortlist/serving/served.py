@@ -10,10 +10,12 @@ import msgspec
 from shortlist.coldstart.exploration import Explored
 from shortlist.events.log import SERVED, EventLog, Record
 from shortlist.serving.cache import Pool
+from shortlist.serving.inputs import CutInputs, kept_settings
 from shortlist.serving.slate import SlateItem
+from shortlist.settings import Settings
 
 SLATES = 20_000  # last slates that `trace` finds, about 400 bytes each
-POOLS = 2_000  # last pools, about 10 kB each
+POOLS = 2_000  # last pools, about 15 kB each
 
 TOGETHER_S = 0.005  # how long a slate waits for others to share its record
 TOGETHER = 256  # slates of one record at most, about 60 kB
@@ -30,8 +32,9 @@ class Served:
     the hits per second (16,500 against 22,500 on one core without it).
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, settings: Settings) -> None:
         self._log = log
+        self._settings = kept_settings(settings)
         self._slates: OrderedDict[str, bytes] = OrderedDict()
         self._pools: OrderedDict[str, bytes] = OrderedDict()
         self._waiting: list[bytes] = []
@@ -41,7 +44,7 @@ class Served:
         """Log a pool with everything that made it, once."""
         if pool.trace_id in self._pools:
             return
-        record = pool_record(user_id, pool)
+        record = pool_record(user_id, pool, self._settings)
         self._pools[pool.trace_id] = record
         if len(self._pools) > POOLS:
             self._pools.popitem(last=False)
@@ -75,14 +78,27 @@ class Served:
         if record is None:
             return None
         slate = msgspec.json.decode(record)
-        pool = self._pools.get(slate.get("trace_id", ""))
-        full = msgspec.json.decode(pool)["pool"] if pool is not None else None
-        return {"user_id": slate["user_id"], "slate": slate, "pool": full}
+        kept = self._pools.get(slate.get("trace_id", ""))
+        pool = msgspec.json.decode(kept) if kept is not None else {}
+        return {
+            "user_id": slate["user_id"],
+            "slate": slate,
+            "pool": pool.get("pool"),
+            "settings": pool.get("settings"),
+        }
 
 
-def pool_record(user_id: str, pool: Pool) -> bytes:
-    """The log's JSON of a pool: an item is [id, score, {source: raw score}, reason, of what]."""
-    return b'{"kind":"pool","user_id":%b,"pool":%b}' % (_encode(user_id), _encode(pool))
+def pool_record(user_id: str, pool: Pool, settings: tuple[str, bytes]) -> bytes:
+    """The log's JSON of a pool: an item is [id, score, {source: raw score}, reason, of what].
+
+    settings: as `kept_settings` makes them; written if the pool was made with them."""
+    name, values = settings
+    is_own = pool.inputs is not None and pool.inputs.settings == name
+    return b'{"kind":"pool","user_id":%b,"pool":%b%b}' % (
+        _encode(user_id),
+        _encode(pool),
+        b',"settings":%b' % values if is_own else b"",
+    )
 
 
 def slate_rest(
@@ -100,12 +116,14 @@ def slate_rest(
     pinned: Mapping[str, str] | None = None,
     kind: str = "",
     explored: Sequence[Explored] = (),
+    read: CutInputs | None = None,
 ) -> bytes:
     """The end of a slate's record: all but its id and time. An item's place in the list is its position.
 
     limit: how many were asked for. where: the request's filter. pinned: item → the rule that put it there.
     trace_id: the pool that has the items' scores and reasons; empty where there is none, and the record has
-    them itself. explored: places that went to new items, with propensity, candidates and seed of the draw."""
+    them itself. explored: places that went to new items, with propensity, candidates and seed of the draw.
+    read: what it was cut from beside the pool."""
     rest: dict[str, Any] = {
         "user_id": user_id,
         "tier": tier,
@@ -131,4 +149,6 @@ def slate_rest(
         rest["route"] = kind
     if explored:
         rest["explored"] = explored
+    if read is not None:
+        rest["cut"] = read
     return b"," + _encode(rest)[1:]

@@ -110,7 +110,7 @@ class Serving:
         self._tracks: OrderedDict[str, Track] = OrderedDict()
         self._flights: dict[str, Flight] = {}
         self._again: set[str] = set()  # users whose background flight was overtaken by a fold
-        self._served = Served(log)
+        self._served = Served(log, settings)
         self._answers = Answers(settings, self._served, now_ms, exploration)
         self._ids = RequestIds()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from os import urandom
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from shortlist.retrieval.index import VectorIndex
 from shortlist.settings import CandidateSettings
 
 FALLBACK = 300  # items of a popular list: a slate of the largest size, with two in three filtered away
+TREND = 50  # trending items looked at where nothing better fills a slate up
 LISTS = 1_000  # categories whose popular lists are kept
 
 NOTHING: IntArray = np.empty(0, np.int32)
@@ -34,7 +36,7 @@ class Snapshot:
 
     rulebook: the operator's rules over the table. model, chain: None before the first training; the model's
     vector sources take new items in. prepared: what new users are served from. popular_lists: filled as
-    asked, by category code.
+    asked, by category code. world: names it, in records of what was made from it.
     """
 
     table: ItemTable
@@ -44,6 +46,7 @@ class Snapshot:
     rulebook: Rulebook
     prepared: Prepared
     popular_lists: dict[int, IntArray] = field(default_factory=dict)
+    world: str = field(default_factory=lambda: urandom(6).hex())
 
     @property
     def model_version(self) -> str:
