@@ -138,6 +138,17 @@ def test_what_retired_is_hidden_or_waits_its_turn_is_not_tried() -> None:
     assert list(book.new) == ["n0", "n1", "n2", "n3", "n9"]
 
 
+def test_after_a_training_there_is_nothing_left_to_watch() -> None:
+    book = Known()
+    made = exploring(2, book)
+    assert book.new == ["n0", "n1"]
+    items = [Item(item_id=item_id) for item_id in ("o0", "o1", "o2", "n0", "n1")]
+    made.refresh(ItemTable(items, 2), 0)  # a model that is gone: nobody is forgotten for that
+    assert book.new == ["n0", "n1"]
+    made.refresh(ItemTable(items, 2), 5)
+    assert book.new == []
+
+
 def test_the_trial_stays_the_same_object_while_nothing_changes() -> None:
     made = exploring(2)
     trial = made.trial

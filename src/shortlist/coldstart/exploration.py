@@ -81,6 +81,7 @@ class Exploration:
         self.settings, self._book = settings, book
         self.trial = Trial()
         self.new = range(0)  # positions of all new items, tried out or not
+        self._watched: range | None = None
         self._table: ItemTable | None = None
         self.trained = 0
         self._lock = Lock()
@@ -91,7 +92,7 @@ class Exploration:
         Before the first training nothing is new: everything would be."""
         with self._lock:
             if table is not self._table:
-                self.new = range(0)
+                self._watched = None
             self._table, self.trained = table, trained
             self._renew()
 
@@ -102,13 +103,14 @@ class Exploration:
 
     def _renew(self) -> None:
         table, settings = self._table, self.settings
-        if table is None or not settings.enabled or not self.trained:
-            self.new, self.trial = range(0), Trial()
+        if table is None:
             return
         servable = table.columns.servable
-        new = range(self.trained, len(servable))
-        if new != self.new:
+        new = range(self.trained, len(servable)) if settings.enabled and self.trained else range(0)
+        # Without a model, as at a server's start, the ledger need not forget whom it counts for.
+        if self.trained and new != self._watched:
             self._book.watch([table.ids[position] for position in new])
+            self._watched = new
         self.new = new
         items = []
         for position in new:
