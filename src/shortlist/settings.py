@@ -128,7 +128,10 @@ class CatalogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WeightSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an event of each type says about taste, for sources, trending and the ranker alike."""
+    """What an event of each type says about taste, for sources, trending and the ranker alike.
+
+    Below 0 it lowers the item (in trending) and what lies near it (for the user), and is never a taste.
+    """
 
     view: Annotated[float, said("Weight of a view.")] = 1.0
     click: Annotated[float, said("Weight of a click.")] = 1.0
@@ -136,9 +139,15 @@ class WeightSettings(Struct, frozen=True, forbid_unknown_fields=True):
     purchase: Annotated[float, said("Weight of a purchase.")] = 3.0
     rating: Annotated[float, said("Weight of a rating, whatever its stars.")] = 1.0
     like: Annotated[float, said("Weight of a like.")] = 2.0
-    dislike: Annotated[float, said("Weight of a dislike; negative: never a taste.")] = -1.0
+    dislike: Annotated[
+        float, said("Weight of a dislike: how far it lowers the item and what is like it.")
+    ] = -1.0
     cancel: Annotated[float, said("Weight of a cancellation.")] = 0.0
     impression: Annotated[float, said("Weight of having been shown.")] = 0.0
+
+    def by_type(self) -> dict[str, float]:
+        """The weight of each event type, for everybody who weighs events; types not here have none."""
+        return msgspec.structs.asdict(self)
 
 
 class CandidateSettings(Struct, frozen=True, forbid_unknown_fields=True):

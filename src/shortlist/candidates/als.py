@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 
 from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
 from shortlist.candidates.cold import ColdMap, taken_among
-from shortlist.candidates.past import last_distinct, strengths
+from shortlist.candidates.past import last_distinct, strength_of, strengths
 from shortlist.candidates.source import Query
 from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.encoder import unit
@@ -165,33 +165,41 @@ class Als(VectorSource):
         return user
 
     def solved(self, items: IntArray, confidence: FloatArray) -> FloatArray | None:
-        """The vector (f,) of somebody who chose these items with these confidences (α × strength)."""
+        """The vector (f,) of somebody who chose these items with these confidences (α × strength).
+
+        A confidence below 0 is as sure, of a preference of 0 instead of 1 (as in `implicit`): the vector
+        turns away from the item and its neighbours, and never towards their opposite."""
         if not len(items):
             return None
         rows = self.index.rows(items)
-        excess = np.maximum(confidence - 1, 0)
+        wanted, excess = np.maximum(confidence, 0), np.maximum(np.abs(confidence) - 1, 0)
         if 2 * len(items) < rows.shape[1]:
-            return self._updated(rows, confidence, excess)
+            return self._updated(rows, wanted, excess)
         left = self.gram + rows.T @ (excess[:, None] * rows)
-        right = confidence @ rows
+        right = wanted @ rows
         _, solved, failed = lapack.dposv(left, right, overwrite_a=True)  # linalg.solve checks for 0.2 ms more
         return np.asarray(solved, np.float32) if failed == 0 else None
 
-    def _updated(self, rows: FloatArray, confidence: FloatArray, excess: FloatArray) -> FloatArray | None:
+    def _updated(self, rows: FloatArray, wanted: FloatArray, excess: FloatArray) -> FloatArray | None:
         """The same by Woodbury's identity from the inverse of the gram matrix: a system of as many unknowns
         as there are items, 0.02 ms for a short past against 0.1 ms."""
         lent = rows @ self._inverse
         small = lent @ rows.T
         small[np.diag_indices(len(rows))] += 1 / np.maximum(excess, 1e-6)
-        start = confidence @ lent
+        start = wanted @ lent
         _, solved, failed = lapack.sposv(small, rows @ start, overwrite_a=True)
         return np.asarray(start - solved @ lent, np.float32) if failed == 0 else None
 
 
 def _confidences(data: Interactions, n: int, confidence: float, typical: float) -> Any:
-    """Users × items, each pair's confidence α × log2(1 + Σ weight / typical)."""
+    """Users × items, each pair's confidence α × log2(1 + Σ weight / typical); below 0 where it was turned
+    down, which `implicit` takes for a preference of 0."""
     shape = (len(data.user_ids), n)
-    matrix = sparse.csr_matrix((data.weights / typical, (data.users, data.items)), shape=shape)
+    against = data.against
+    weights = np.r_[data.weights, against.weights] / typical
+    places = (np.r_[data.users, against.users], np.r_[data.items, against.items])
+    matrix = sparse.csr_matrix((weights, places), shape=shape)
     matrix.sum_duplicates()
-    matrix.data = (confidence * np.log2(1 + matrix.data)).astype(np.float32)
+    matrix.data = confidence * strength_of(matrix.data)
+    matrix.eliminate_zeros()
     return matrix

@@ -24,14 +24,18 @@ def query_from(
     context: str = "browsing",
     bought: Sequence[int] | NDArray[Any] = (),
     bought_counts: Sequence[float] | NDArray[Any] = (),
+    against: Sequence[int] | NDArray[Any] = (),
+    against_weights: Sequence[float] | NDArray[Any] = (),
 ) -> Query:
     """The query of somebody with this past.
 
     items: (n,) positions in the item table, negative where it does not know the item: left out. ts_s: (n,)
-    seconds. weights: (n,) by event type; what says nothing of taste (weight ≤ 0) is left out.
+    seconds. weights: (n,) by event type; what says nothing of taste (0) is left out, what is below 0 goes to
+    `against`.
     sessions: (n,) running session numbers. Sorted by time here (ties keep their order), the last 200 kept.
     now_s: the time that ages are counted to; never before the last of them.
-    bought, bought_counts: positions ever bought and how often; negative positions are left out.
+    bought, bought_counts: positions ever bought and how often. against, against_weights: positions turned
+    down and weights below 0. Of both, negative positions are left out.
 
     >>> query_from([5, -1, 7], [30.0, 20.0, 10.0], [1, 1, 1], [0, 0, 0], now_s=40.0).items.tolist()
     [7, 5]
@@ -40,6 +44,7 @@ def query_from(
     ts = np.asarray(ts_s, np.float64).ravel()
     weight = np.asarray(weights, np.float32).ravel()
     session = np.asarray(sessions, np.int32).ravel()
+    turned, lower = position[weight < 0], weight[weight < 0]
     keep = (position >= 0) & (weight > 0)
     if not keep.all():
         position, ts, weight, session = position[keep], ts[keep], weight[keep], session[keep]
@@ -52,6 +57,11 @@ def query_from(
     counts = np.asarray(bought_counts, np.float32).ravel()
     if len(had) and had.min() < 0:
         had, counts = had[had >= 0], counts[had >= 0]
+    turned = np.r_[turned, np.asarray(against, np.int32).ravel()].astype(np.int32)
+    lower = np.r_[lower, np.asarray(against_weights, np.float32).ravel()].astype(np.float32)
+    if len(turned):
+        is_known = (turned >= 0) & (lower < 0)
+        turned, lower = turned[is_known], lower[is_known]
     return Query(
         items=position,
         weights=weight,
@@ -62,6 +72,8 @@ def query_from(
         context=context,
         bought=had,
         bought_counts=counts,
+        against=turned,
+        against_weights=lower,
     )
 
 
@@ -91,12 +103,24 @@ def last_distinct(query: Query, size: int, limit: int) -> tuple[IntArray, IntArr
 
 
 def strengths(query: Query, size: int, typical: float) -> tuple[IntArray, FloatArray]:
-    """The different items of the past below `size` and how strongly each was chosen.
+    """The different items of the past below `size` and how strongly each was chosen, or turned down: below 0.
 
     A strength is log2(1 + Σ weight / typical): one interaction of the usual kind counts 1, so that
-    a shop of purchases and a site of views are alike.
+    a shop of purchases and a site of views are alike. Where nothing was chosen there is nothing: what
+    somebody does not like alone says nothing of what they do.
     """
-    known = query.items < size
-    items, inverse = np.unique(query.items[known], return_inverse=True)
-    total = np.bincount(inverse, query.weights[known], len(items))
-    return items.astype(np.int32), np.log2(1 + total / typical).astype(np.float32)
+    past, weights = query.items, query.weights
+    if len(query.against):
+        past, weights = np.r_[past, query.against], np.r_[weights, query.against_weights]
+    known = past < size
+    items, inverse = np.unique(past[known], return_inverse=True)
+    strength = strength_of(np.bincount(inverse, weights[known], len(items)) / typical)
+    if len(query.against) and not (strength > 0).any():
+        return items[:0].astype(np.int32), strength[:0]
+    return items.astype(np.int32), strength
+
+
+def strength_of(total: NDArray[Any]) -> FloatArray:
+    """log2(1 + total) with the sign of a total below 0 kept: for training and asking alike."""
+    strength: FloatArray = (np.sign(total) * np.log2(1 + np.abs(total))).astype(np.float32)
+    return strength

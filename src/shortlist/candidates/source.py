@@ -16,6 +16,8 @@ class Query:
     items: (n,) positions of the last interactions, oldest first, repeats kept; items the table does not
     know were left out. weights: (n,) by event type. ages_s: (n,) seconds before `now_s`, never negative.
     session: (n,) running session number of each. category: position in `ItemTable.categories`, or -1.
+    against, against_weights: (k,) distinct items the user turned down (disliked) and negative weights: they
+    lower what lies near them and are no taste.
     bought, bought_counts: (m,) distinct items ever bought and not cancelled, and how often or how many.
     allowed: (table size,) what may be in the slate; a hint for sources, so that they need not propose what is
     dropped after the merge; None: everything. Made by `candidates.past.query_from`.
@@ -31,6 +33,8 @@ class Query:
     context: str = "browsing"
     bought: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
     bought_counts: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
+    against: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
+    against_weights: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     allowed: BoolArray | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 

@@ -243,6 +243,7 @@ def _known(
         last_ts_s=past.last_ts_s,
         bought=past.bought,
         counts=past.counts,
+        disliked=past.disliked,
         banned=np.unique(np.concatenate(banned)).astype(np.int32),
         among=theirs,
     )

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from shortlist.events.event import INTERACTIONS, Event
+from shortlist.events.event import INTERACTIONS, Event, EventType
 from shortlist.events.log import EVENTS, EventLog
 from shortlist.features.replay import counted
 from shortlist.features.store import FeatureStore, Folded
@@ -65,11 +65,15 @@ class DecayedCounts:
     """Decayed sums by item and by category and item. Not thread-safe."""
 
     def __init__(self, half_life_ms: float, weights: Mapping[str, float], *, most: int = MAX_ITEMS) -> None:
-        """weights: of an event, by type; types without a positive one count nothing. most: items kept, and
-        pairs of category and item."""
+        """weights: of an event, by type; a negative one lowers, of whatever type, and only interactions lift.
+        most: items kept, and pairs of category and item."""
         self._most = most
         self.half_life_ms = half_life_ms
-        self._weights = {kind: weights[kind] for kind in INTERACTIONS if weights.get(kind, 0) > 0}
+        self._weights = {
+            kind: weight
+            for kind in EventType
+            if (weight := weights.get(kind, 0.0)) < 0 or (weight > 0 and kind in INTERACTIONS)
+        }
         self.landmark_ms = 0
         self.latest_ms = 0
         self.items: dict[str, float] = {}
@@ -92,7 +96,7 @@ class DecayedCounts:
             if event.ts > self.latest_ms:
                 self.latest_ms = event.ts
             amount = weight * 2.0 ** max(exponent, -1_000.0)
-            if amount < FORGET_BELOW * self._unit():
+            if abs(amount) < FORGET_BELOW * self._unit():
                 continue
             mattered = True
             item = event.item_id
@@ -119,9 +123,9 @@ class DecayedCounts:
                 pairs -= len(self.categories.pop(weakest_last.pop()))
 
     def weights(self) -> dict[str, float]:
-        """Every item's sum as it counts at the latest event's time."""
+        """Every item's sum as it counts at the latest event's time, of those that trend at all."""
         unit = self._unit()
-        return {item: value / unit for item, value in self.items.items()}
+        return {item: value / unit for item, value in self.items.items() if value > 0}
 
     def _unit(self) -> float:
         """What an event of weight 1 at the latest time adds."""
@@ -160,7 +164,7 @@ class TrendingCounts:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        weights = msgspec.structs.asdict(settings.weights)
+        weights = settings.weights.by_type()
         self._counts = DecayedCounts(settings.features.trending_half_life_h * HOUR_MS, weights)
         self._offsets = events.begins(EVENTS)
         self._is_unpublished = self._is_unsaved = False
@@ -325,14 +329,15 @@ class TrendingCounts:
 def _best(sums: Mapping[str, float]) -> tuple[str, ...]:
     """The strongest items first; equal ones by id, so that every run publishes the same."""
     return tuple(
-        item for _, item in heapq.nsmallest(LISTED, ((-value, item) for item, value in sums.items()))
+        item
+        for _, item in heapq.nsmallest(LISTED, ((-value, item) for item, value in sums.items() if value > 0))
     )
 
 
 def _strongest(sums: dict[str, float], floor: float, most: int) -> dict[str, float]:
     if len(sums) <= most and min(sums.values(), default=floor) >= floor:
         return sums
-    kept = {item: value for item, value in sums.items() if value >= floor}
+    kept = {item: value for item, value in sums.items() if abs(value) >= floor}
     if len(kept) > most:  # down to half, so that it is not done again at the next event
         kept = dict(heapq.nlargest(most // 2, kept.items(), key=lambda entry: entry[1]))
     return kept

@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from shortlist.events.event import INTERACTIONS, Event, EventType, told_again
 from shortlist.features.session import is_new_session
 from shortlist.features.store import Features, Ignored, Seen
@@ -364,7 +362,7 @@ class FeatureView:
 def user_view(settings: Settings) -> FeatureView:
     """What is kept of every user."""
     chosen = settings.features
-    weights = msgspec.structs.asdict(settings.weights)
+    weights = settings.weights.by_type()
     return FeatureView(
         [
             CountByType(),

@@ -47,8 +47,8 @@ class Case:
     """One person to recommend to, or one list to order, in positions of the table (-1: not in it).
 
     items, types, ts_s, weights, sessions: (n,) the past. last_ts_s: of anything they did. bought, counts:
-    (m,) kept purchases. banned: what must not come. attributes: what the shop knows of them, for rules.
-    among: if given, exactly these are put in order.
+    (m,) kept purchases. disliked: what they turned down. banned: what must not come. attributes: what the
+    shop knows of them, for rules. among: if given, exactly these are put in order.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Case:
     last_ts_s: float = 0.0
     bought: IntArray = field(default_factory=lambda: NOTHING)
     counts: FloatArray = field(default_factory=lambda: _FLOATS)
+    disliked: IntArray = field(default_factory=lambda: NOTHING)
     banned: IntArray = field(default_factory=lambda: NOTHING)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     among: IntArray | None = None
@@ -97,7 +98,7 @@ class Batch:
         if snapshot.chain is None or snapshot.model is None:
             raise ValueError("a batch needs a model")
         self._snapshot, self._chain, self._model = snapshot, snapshot.chain, snapshot.model
-        self._rules, self._limit = settings.rules, limit
+        self._rules, self._limit, self._dislike = settings.rules, limit, settings.weights.dislike
 
     @property
     def item_ids(self) -> list[str]:
@@ -178,6 +179,8 @@ class Batch:
             now_s=max(self._model.data_end_s, case.last_ts_s),
             bought=case.bought,
             bought_counts=case.counts,
+            against=case.disliked,
+            against_weights=np.full(len(case.disliked), self._dislike, np.float32),
         )
 
     def _ordered(self, case: Case, query: Query, among: IntArray) -> list[Row]:

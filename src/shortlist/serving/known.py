@@ -137,7 +137,9 @@ def query_of(
     # What the survey's stars say of taste is a past, too: of the moment it was answered.
     stars = [Seen(item_id, "rating", features.answered_ts, 0) for item_id in liked(features)]
     history = [*stars, *features.history] if stars else features.history
-    weight = {name: getattr(weights, name) for name in weights.__struct_fields__}
+    weight = weights.by_type()
+    down = (*features.disliked, *(disliked(features) if features.stars else ()))
+    against = [position(item_id) for item_id in dict.fromkeys(down)]
     data_end_s = snapshot.model.data_end_s if snapshot.model is not None else 0.0
     return query_from(
         [position(seen.item_id) for seen in history],
@@ -149,6 +151,8 @@ def query_of(
         context=context,
         bought=[position(item_id) for item_id in features.purchased],
         bought_counts=list(features.purchased.values()),
+        against=against,
+        against_weights=[weights.dislike] * len(against),
     )
 
 

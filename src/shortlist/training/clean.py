@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from shortlist.arrays import BoolArray, FloatArray
 from shortlist.events.event import EventType
-from shortlist.events.interactions import Interactions
+from shortlist.events.interactions import Against, Interactions
 from shortlist.settings import Settings, WeightSettings
 from shortlist.training.history import CODES, TYPES, History
 from shortlist.training.sessions import DAY_MS, IS_INTERACTION, session_numbers
@@ -26,7 +26,7 @@ def interactions_of(history: History, item_ids: list[str], settings: Settings) -
     """What training reads of a history: weighted interactions with known items, sorted by time.
 
     Left out are bots, what was cancelled, what `settings.weights` gives no weight, and what is older than
-    `settings.training.days`.
+    `settings.training.days`. What has a weight below 0 is kept apart.
     """
     weights = weights_of(settings.weights)[history.types]
     keep = IS_INTERACTION[history.types] & (history.items >= 0) & (weights > 0)
@@ -38,6 +38,9 @@ def interactions_of(history: History, item_ids: list[str], settings: Settings) -
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(history.ts_ms[rows], kind="stable")]
     known, users = np.unique(history.users[rows], return_inverse=True)
+    down = (weights < 0) & (history.items >= 0) & np.isin(history.users, known)
+    if settings.training.days > 0 and keep.any():
+        down &= history.ts_ms >= oldest
     return Interactions(
         users=users.astype(np.int32),
         items=history.items[rows],
@@ -47,12 +50,18 @@ def interactions_of(history: History, item_ids: list[str], settings: Settings) -
         purchases=history.types[rows] == CODES[EventType.PURCHASE],
         user_ids=[history.user_ids[user] for user in known.tolist()],
         item_ids=item_ids,
+        against=Against(
+            users=np.searchsorted(known, history.users[down]).astype(np.int32),
+            items=history.items[down],
+            weights=weights[down],
+        ),
     )
 
 
 def weights_of(settings: WeightSettings) -> FloatArray:
     """(event types,) the weight of each type, in the order of TYPES; what is of no item has none."""
-    return np.array([getattr(settings, kind.value, 0.0) for kind in TYPES], np.float32)
+    by_type = settings.by_type()
+    return np.array([by_type.get(kind.value, 0.0) for kind in TYPES], np.float32)
 
 
 def bots(history: History, events_per_min: int) -> BoolArray:
