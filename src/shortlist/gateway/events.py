@@ -2,11 +2,11 @@
 
 import time
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Response, post
 from litestar.types import ControllerRouterHandler
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shortlist.events.event import EventType
 from shortlist.gateway.answers import EventsAnswer, Refused
@@ -23,7 +23,10 @@ class EventSent(Struct, kw_only=True):
     """One event as it is sent. Unknown fields are kept."""
 
     user_id: AnyId
-    type: EventType
+    type: Annotated[
+        EventType,
+        Meta(description="Not preferences and merge: /onboarding/submit and /users/{id}/merge make those."),
+    ]
     item_id: AnyId
     event_id: AnyId | None = None  # made where missing; your own makes a retry harmless
     ts: float | None = None  # ms or s since 1970; now where missing
