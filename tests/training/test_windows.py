@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.events.interactions import Interactions
-from shortlist.training.windows import Window, has_calendar, kept, windows
+from shortlist.training.windows import NEW_SHARE, NEW_STEPS, SHORTENED, Window, has_calendar, kept, windows
 from tests.training.made import aimless, orderly, walks
 
 
@@ -77,3 +77,29 @@ def test_no_case_holds_its_answer_in_its_past_positions(
             futures = [{i for (u, t), i in per_user.items() if u == own and t > times[-1]} for own in owners]
             said = set(case.relevant.tolist()) | set(case.later.tolist())
             assert any(said <= future for future in futures)
+
+
+def test_where_times_are_positions_some_people_are_new_to_every_model() -> None:
+    data = walks(orderly(100, 30, 20), n_items=20, calendar=False)
+    learn, later = asked(data)
+    unknown = np.flatnonzero(np.bincount(learn.known.users, minlength=100) == 0)
+    assert len(unknown) == 100 * NEW_SHARE
+    short = [case for case in learn.cases if len(case.items) <= max(NEW_STEPS)]
+    assert len(short) == len(unknown) * len(NEW_STEPS)
+    assert {len(case.items) for case in short} == set(NEW_STEPS)
+    assert all(len(case.later) for case in short)
+    assert min(len(case.items) for case in later.cases) == 29  # who chooses is asked as before
+
+
+def test_where_times_are_times_some_pasts_are_cut_to_their_last_items() -> None:
+    learn, later = asked(walks(orderly(40, 30, 20), n_items=20))
+    first = next(
+        index for index in range(1, len(learn.cases)) if len(learn.cases[index].items) == NEW_STEPS[0]
+    )
+    short = learn.cases[first:]
+    assert len(short) == len(learn.cases[:first][::SHORTENED])
+    assert all(len(case.items) in NEW_STEPS for case in short)
+    whole = learn.cases[0]
+    assert short[0].items.tolist() == whole.items[-NEW_STEPS[0] :].tolist()
+    assert short[0].relevant.tolist() == whole.relevant.tolist()
+    assert min(len(case.items) for case in later.cases) > max(NEW_STEPS)
