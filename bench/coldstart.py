@@ -82,7 +82,8 @@ async def run(shops: list[Shop]) -> None:
     print(f"the survey                p50 {asked['p50_ms']} ms, p99 {asked['p99_ms']} ms")
     report(
         bench="coldstart", people=len(times[0]), p50_ms=ours["p50_ms"], p99_ms=ours["p99_ms"],
-        explored_share=round(share, 3), fell_back=fell_back, survey_p50_ms=asked["p50_ms"], survey_p99_ms=asked["p99_ms"],
+        explored_share=round(share, 3), fell_back=fell_back,
+        survey_p50_ms=asked["p50_ms"], survey_p99_ms=asked["p99_ms"],
         against="popular items in the categories alone", against_p50_ms=plain["p50_ms"],
         against_p99_ms=plain["p99_ms"], ratio=round(ours["p50_ms"] / max(plain["p50_ms"], 1e-3), 2),
     )  # fmt: skip
