@@ -43,7 +43,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-REQUEST_ID_AT = len(b'{"request_id":"')  # where a slate's body has its request id
 NO_STORE = (b"cache-control", b"no-store")
 CLOSE = (b"connection", b"close")
 HIT_HEADERS = ((b"content-type", b"application/json"), NO_STORE, (b"x-content-type-options", b"nosniff"))
@@ -105,16 +104,16 @@ class Gateway:
             headers = dict(scope["headers"])
             if not (self._cors.is_on and b"origin" in headers):
                 query = scope["query_string"].decode("latin-1")
-                found = self._quick.hit(query, headers.get(b"authorization"), headers.get(b"x-request-id"))
+                request_id = border.request_id_of(headers.get(b"x-request-id"), self._request_id())
+                found = self._quick.hit(query, headers.get(b"authorization"), request_id)
                 if isinstance(found, bytes):
-                    named = (b"x-request-id", found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)])
                     goodbye = (CLOSE,) if self._is_last(scope["http_version"]) else ()
+                    named = (b"x-request-id", request_id.encode())
                     start = {"type": "http.response.start", "status": 200}
                     await send({**start, "headers": [*HIT_HEADERS, named, *goodbye]})
                     await send({"type": "http.response.body", "body": found})
                     return
                 if found is not None:
-                    request_id = border.request_id_of(headers.get(b"x-request-id"), self._request_id())
                     told = await self._quickly(HIT_PATH, request_id, 200, self._quick.miss(found, request_id))
                     is_last = self._is_last(scope["http_version"])
                     await _Answer(send, request_id, is_head=False, is_last=is_last).tell(told)
@@ -127,21 +126,24 @@ class Gateway:
         if self._cors.is_on and "origin" in headers:
             await bridge(self._long_way, scope, proto)
             return
-        given, work = encoded(headers.get("x-request-id")), None
+        given, work = headers.get("x-request-id"), None
+        request_id = self._request_id()
+        if given is not None:
+            request_id = border.request_id_of(encoded(given), request_id)
         if scope.path == HIT_PATH and scope.method == "GET":
-            found = self._quick.hit(scope.query_string, encoded(headers.get("authorization")), given)
+            found = self._quick.hit(scope.query_string, encoded(headers.get("authorization")), request_id)
             if isinstance(found, bytes):
-                named = found[REQUEST_ID_AT : found.index(b'"', REQUEST_ID_AT)].decode()
-                goodbye = (CLOSE_TEXT,) if self._is_last(scope.http_version) else ()
-                proto.response_bytes(200, [*HIT_HEADERS_TEXT, ("x-request-id", named), *goodbye], found)
+                named = [*HIT_HEADERS_TEXT, ("x-request-id", request_id)]
+                if self.health.is_draining:
+                    named += self._goodbye(scope)
+                proto.response_bytes(200, named, found)
                 return
             if found is not None:
-                request_id, status = border.request_id_of(given, self._request_id()), 200
-                work = self._quick.miss(found, request_id)
+                status, work = 200, self._quick.miss(found, request_id)
         elif scope.path == EVENTS_PATH and scope.method == "POST" and not scope.query_string:
             sender = self._quick.sender(headers)
             if sender is not None:
-                request_id, status = border.request_id_of(given, self._request_id()), 202
+                status = 202
                 ip, agent = address(scope.client)[0], headers.get("user-agent")
                 work = self._quick.events(sender, partial(_body, proto), ip, agent or "")
         if work is None:
@@ -155,8 +157,11 @@ class Gateway:
         headers = [(name.decode(), value.decode()) for name, value in told.headers]
         if told.status >= 400:
             headers.append(("x-content-type-options", "nosniff"))
-        goodbye = (CLOSE_TEXT,) if self._is_last(scope.http_version) else ()
-        proto.response_bytes(told.status, [*headers, ("x-request-id", request_id), *goodbye], told.body)
+        headers += [("x-request-id", request_id), *self._goodbye(scope)]
+        proto.response_bytes(told.status, headers, told.body)
+
+    def _goodbye(self, scope: RsgiScope) -> list[tuple[str, str]]:
+        return [CLOSE_TEXT] if self._is_last(scope.http_version) else []
 
     async def _quickly(self, route: str, request_id: str, status: int, work: Awaitable[bytes]) -> Told:
         """The answer of `work`, or the problem document of what it raised."""

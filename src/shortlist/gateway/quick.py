@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from shortlist.gateway import border
 from shortlist.gateway.auth import Caller
 from shortlist.gateway.events import taken
 from shortlist.gateway.gate import Gate
@@ -59,7 +58,7 @@ class Quick:
         self._take, self._slates = shop.limiter.take_at_once, gate.slates
         self._are_services_exempt = gate.are_services_exempt
 
-    def hit(self, query: str, authorization: bytes | None, given_id: bytes | None) -> bytes | Admitted | None:
+    def hit(self, query: str, authorization: bytes | None, request_id: str) -> bytes | Admitted | None:
         """The slate of a plain request, if it is at hand; else who may have it; None for the long way."""
         started = perf_counter()
         plain = PLAIN_QUERY.match(query)
@@ -72,7 +71,7 @@ class Quick:
                 return None
         elif not self._are_services_exempt and self._take(self._slates, caller.subject, started) != 0.0:
             return None
-        body = self._instant(user_id, border.request_id_of(given_id, "") if given_id is not None else "")
+        body = self._instant(user_id, request_id)
         if body is None:
             return Admitted(user_id, caller)
         telemetry.HIT.observe(perf_counter() - started)

@@ -1,7 +1,7 @@
 """What was served and why: slates and pools in the log, and a bounded memory of the last ones."""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +35,7 @@ class Served:
     def __init__(self, log: EventLog, settings: Settings) -> None:
         self._log = log
         self._settings = kept_settings(settings)
-        self._slates: OrderedDict[str, bytes] = OrderedDict()
+        self._slates: deque[bytes] = deque(maxlen=SLATES)  # searched when asked: a hit pays for no index
         self._pools: OrderedDict[str, bytes] = OrderedDict()
         self._waiting: list[bytes] = []
         self._keys = 0  # spreads records over partitions
@@ -53,10 +53,7 @@ class Served:
     def slate(self, request_id: str, now_ms: int, rest: bytes) -> None:
         """Log one slate within TOGETHER_S. rest: as `slate_rest` makes it."""
         record = b'{"request_id":"%b","ts":%d%b' % (request_id.encode(), now_ms, rest)
-        slates = self._slates
-        slates[request_id] = record
-        if len(slates) > SLATES:
-            slates.popitem(last=False)
+        self._slates.append(record)
         waiting = self._waiting
         waiting.append(record)
         if len(waiting) == 1:
@@ -74,7 +71,9 @@ class Served:
 
     def trace(self, request_id: str) -> dict[str, Any] | None:
         """The slate of a request and the pool it was cut from (None when that one is forgotten)."""
-        record = self._slates.get(request_id)
+        start = b'{"request_id":"%b",' % request_id.encode()
+        # A copy: the event loop goes on serving while another thread looks. The newest of one id counts.
+        record = next((r for r in reversed(self._slates.copy()) if r.startswith(start)), None)
         if record is None:
             return None
         slate = msgspec.json.decode(record)
