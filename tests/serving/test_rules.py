@@ -8,6 +8,7 @@ import pytest
 from tests.serving.conftest import NOW, Shop, catalog, ids, run
 
 from shortlist.catalog.rule import Rule, RuleInvalid
+from shortlist.catalog.store import CatalogUnavailable
 from shortlist.models.model import Model
 from shortlist.serving.slate import Ask, AskInvalid
 
@@ -117,6 +118,27 @@ def test_rules_may_ask_for_context_category_and_who_it_is(shop: Shop, model: Mod
             assert len(kettles) == 10
             assert await kinds(user_id="ann") == {"b"}
             assert "l1" not in [item for item, _ in (await serving.similar("l0", 40)).items]
+
+    run(scenario)
+
+
+def test_what_might_be_hidden_from_somebody_stays_hidden_while_their_attributes_are_not_known(
+    shop: Shop, model: Model
+) -> None:
+    def late(user: str) -> dict[str, Any]:
+        raise CatalogUnavailable("late")
+
+    async def scenario() -> None:
+        rules = [
+            rule("hide", "category = Lamps", users="age < 18"),
+            rule("pin", "item_id = t3", users="age >= 18"),
+        ]
+        with shop.serving(model=model, rules=rules, attributes=late) as serving:
+            slate = ids(await serving.recommend(Ask(user_id="u", limit=20)))
+            assert len(slate) == 20
+            assert not [item for item in slate if item[0] == "l"]
+            assert slate[0] != "t3"
+            assert "l0" in ids(await serving.recommend_history(["l1"]))  # of nobody there is nothing to know
 
     run(scenario)
 

@@ -62,14 +62,18 @@ class _Compiled:
     end_ms: int
     digest: bytes
 
-    def wants(self, context: str, category: str, user: Mapping[str, Any], now_ms: int) -> bool:
-        """Whether it applies to such a request now."""
+    def wants(self, context: str, category: str, user: Mapping[str, Any] | None, now_ms: int) -> bool:
+        """Whether it applies to such a request now. user None: their attributes are not known, and then what
+        takes items out applies, and nothing else does."""
         rule = self.rule
         return (
             self.start_ms <= now_ms < self.end_ms
             and (not rule.contexts or context in rule.contexts)
             and (not rule.categories or category in rule.categories)
-            and (self.users is None or holds(self.users, user))
+            and (
+                self.users is None
+                or (rule.action in ("hide", "filter") if user is None else holds(self.users, user))
+            )
         )
 
 
@@ -109,8 +113,11 @@ class Rulebook:
         if self._compiled:
             self._masks_of(columns, self._hour(self.now_ms()))
 
-    def applied(self, columns: Columns, context: str, category: str, user: Mapping[str, Any]) -> Applied:
-        """What the rules do to a request, now. category: its name; empty: none. user: attributes."""
+    def applied(
+        self, columns: Columns, context: str, category: str, user: Mapping[str, Any] | None
+    ) -> Applied:
+        """What the rules do to a request, now. category: its name; empty: none. user: attributes; None: they
+        are not known."""
         if not self._compiled:
             return NOTHING
         now_ms = self.now_ms()
@@ -130,7 +137,7 @@ class Rulebook:
         return found
 
     def taken_out_by(
-        self, position: int, context: str, category: str, user: Mapping[str, Any]
+        self, position: int, context: str, category: str, user: Mapping[str, Any] | None
     ) -> list[tuple[str, str]]:
         """(action, id) of the rules that keep one item out of such a request's slates, now."""
         now_ms, columns = self.now_ms(), self.table.columns

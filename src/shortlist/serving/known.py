@@ -23,6 +23,7 @@ from shortlist.settings import RuleSettings, WeightSettings
 if TYPE_CHECKING:
     from shortlist.serving.hot import Hot
 
+NO_ATTRIBUTES: Mapping[str, Any] = {}
 CATEGORIES = 3  # of the user's own, for popular items when nothing better can answer
 RECENT = 20  # last items whose categories stand in for an affinity that expired
 
@@ -33,8 +34,9 @@ class Known:
 
     banned: positions that must not come: bought, rated (unless repeats are allowed), disliked.
     categories: codes of the user's own categories, the strongest first. attributes: what the shop knows of
-    them, for rules. It holds for the snapshot and the
-    catalog version it was made with: items that came into the catalog since have positions now.
+    them, for rules; None: not known now, and what a rule might take out is then taken out. It holds for the
+    snapshot and the catalog version it was made with: items that came into the catalog since have positions
+    now.
     """
 
     snapshot: Snapshot
@@ -45,7 +47,7 @@ class Known:
     appended_ms: int
     banned: IntArray
     categories: tuple[int, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] | None = field(default_factory=dict)
 
 
 class Track:
@@ -87,9 +89,9 @@ def known_of(
     features: Features,
     snapshot: Snapshot,
     rules: RuleSettings,
-    attributes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = NO_ATTRIBUTES,
 ) -> Known:
-    """What serving needs of `features`, and of the user's attributes."""
+    """What serving needs of `features`, and of the user's attributes (None: not known now)."""
     version = snapshot.table.version  # before the table is read: it may be newer then, never older
     return Known(
         snapshot=snapshot,
@@ -100,7 +102,7 @@ def known_of(
         appended_ms=features.appended_ms,
         banned=banned(features, snapshot, rules),
         categories=own_categories(features, snapshot),
-        attributes=attributes or {},
+        attributes=attributes,
     )
 
 

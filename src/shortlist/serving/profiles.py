@@ -20,6 +20,7 @@ class Profiles:
         """Replace a user's attributes. Raises AttributesInvalid."""
         await self._store.put(user_id, attributes)
         await self.follow()
+        self._known.learn(user_id, attributes)
 
     async def delete(self, user_id: str) -> None:
         """Forget a user's attributes."""

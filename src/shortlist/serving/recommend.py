@@ -159,6 +159,10 @@ class Recommender:
         """What is known of somebody without a past."""
         return known_of(Features(), snapshot, self.settings.rules)
 
+    def stranger(self, snapshot: Snapshot) -> Known:
+        """What is known of somebody whose features cannot be read now: nothing, attributes neither."""
+        return known_of(Features(), snapshot, self.settings.rules, None)
+
     def query(self, user_id: str, snapshot: Snapshot) -> Query:
         """A user's past as sources read it. Raises StoreUnavailable."""
         user = self.features.read([user_id], self.now_ms())[0]

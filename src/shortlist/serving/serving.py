@@ -650,7 +650,7 @@ class Serving:
         missing = {} if known is not None else {"features": "late"}
         if known is None and track.known is not None and track.known.snapshot is now_snapshot:
             known = track.known  # older than it should be, better than nothing
-        known = known or self._recommender.nobody(now_snapshot)
+        known = known or self._recommender.stranger(now_snapshot)
         if pool is not None:
             pool = msgspec.structs.replace(pool, missing={**pool.missing, **missing})
             return self._answers.answer(ask, pool, known, STALE, began)

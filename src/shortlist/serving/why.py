@@ -79,7 +79,7 @@ def explain(
     table, chain = snapshot.table, snapshot.chain
     at = table.position(item_id)
     query = query_of(features, snapshot, settings.weights)
-    known = known_of(features, snapshot, settings.rules, attributes)
+    known = known_of(features, snapshot, settings.rules, attributes or {})
     mask = allowed(known, settings.rules)
     kept_out = list(filters(item_id, features, snapshot, settings))
     if at >= 0:
