@@ -102,15 +102,15 @@ def test_parquet_ids_that_pandas_made_floats_are_whole_again(shop: Shop, tmp_pat
 def test_items_come_from_their_own_file_with_names_guessed(shop: Shop, write: Write) -> None:
     items = write(
         "products.csv",
-        "sku,name,genres,list price,margin,stock,colour,created_at",
-        "x,Kettle,Kitchen|Tea,19.90,0.25,4,red,2020-09-13",
-        "y,Lamp,Home > Light,,,,,",
+        "sku,name,genres,list price,margin,stock,colour,created_at,parent_id",
+        "x,Kettle,Kitchen|Tea,19.90,0.25,4,red,2020-09-13,kettles",
+        "y,Lamp,Home > Light,,,,,,",
     )
     shop.imports(write("log.csv", "u,i", "a,x", "a,z"), mapping=MAP, type="view", items=items)
     found = shop.items()
     assert found["x"] == Item(
         item_id="x", title="Kettle", categories=("Kitchen", "Tea"), price=19.9, margin=0.25, stock=4,
-        added_ms=1_599_955_200_000, attributes={"colour": "red"},
+        added_ms=1_599_955_200_000, attributes={"colour": "red"}, variant_of="kettles",
     )  # fmt: skip
     assert found["y"] == Item(item_id="y", title="Lamp", categories=("Home", "Light"))
     assert found["z"] == Item(item_id="z"), "known from events alone"

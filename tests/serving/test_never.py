@@ -15,6 +15,7 @@ from tests.serving.conftest import NOW, Noted, Shop, catalog, fitted, ids
 from tests.serving.vectors import with_vectors
 
 from shortlist.catalog.rule import Rule
+from shortlist.catalog.store import ItemUnknown
 from shortlist.coldstart.exploration import Exploration
 from shortlist.models.model import Model
 from shortlist.serving.batch import Batch, nobody
@@ -109,6 +110,7 @@ steps = st.lists(
         st.tuples(st.just("category"), users, st.sampled_from(["Kettles", "Toys"])),
         st.tuples(st.just("similar"), users, item_ids),
         st.tuples(st.just("rank"), users),
+        st.tuples(st.just("past"), st.lists(st.sampled_from(ITEMS), max_size=4)),
         st.tuples(st.just("batch"), users, st.sampled_from([3, 50])),
         st.tuples(st.just("answer"), users, st.sampled_from([(), ("Toys",), ("Kettles", "Books", "Lamps")])),
         st.tuples(st.just("see"), users, item_ids),
@@ -235,6 +237,13 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
             assert len(slate) == max(0, min(limit, len(left) - limit * (page - 1)))
             shown[user] = slate
 
+        async def like(item_id: str, user: str, **asked: Any) -> list[str]:
+            try:
+                return [item for item, _ in (await serving.similar(item_id, 10, user, **asked)).items]
+            except ItemUnknown:
+                assert item_id not in truth.items
+                return []
+
         def is_whole() -> bool:
             chain = serving._snapshot.chain
             return chain is None or chain.ranker is not broken
@@ -271,11 +280,13 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                         check(user, ids(slate), 10, category=category)
                 case "similar", user, item:
                     item_id = named(item, user)
-                    found = await serving.similar(item_id, 10, user)
+                    found = await like(item_id, user)
                     forbidden = truth.forbidden(user, shop.now, "similar")
-                    near = [truth.group(item) for item, _ in found.items]
-                    assert not forbidden & {item for item, _ in found.items}
+                    near = [truth.group(item) for item in found]
+                    assert not forbidden & set(found)
                     assert len({*near, truth.group(item_id)}) == len(near) + 1
+                case "past", history:  # of somebody without a name
+                    check("", ids(await serving.recommend_history(history)), 10)
                 case "rank", user if is_whole():
                     asked = [*ITEMS[:20], *NEW, "nothing"]
                     order = await serving.rank(asked, user_id=user)
@@ -315,8 +326,8 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                 case "filter", user, where:
                     slate = await serving.recommend(Ask(user_id=user, filter=where, is_shop=True))
                     check(user, ids(slate), 10, where=where)
-                    found = await serving.similar("k0", 10, user, where=where, is_shop=True)
-                    assert all(fits(where, item, truth.items[item]) for item, _ in found.items)
+                    found = await like("k0", user, where=where, is_shop=True)
+                    assert all(fits(where, item, truth.items[item]) for item in found)
                 case "attributes", user, plan_name:
                     truth.plans[user] = plan_name
                     await serving.forget(user)

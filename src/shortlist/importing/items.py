@@ -87,7 +87,9 @@ def item_of(row: dict[str, Any]) -> Item:
     ('Kitchen', 'Tea')
     """
     values: dict[str, Any] = {name: value for name, value in row.items() if value not in (None, "")}
-    _check_id(values.get("item_id"))
+    _check_id("item_id", values.get("item_id"))
+    if "variant_of" in values:
+        _check_id("variant_of", values["variant_of"])
     if "categories" in values:
         values["categories"] = categories_of(values["categories"])
     for name in ("price", "margin"):
@@ -132,13 +134,13 @@ def categories_of(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
-def _check_id(item_id: str | None) -> None:
+def _check_id(name: str, item_id: str | None) -> None:
     if not item_id:
-        raise ValueError("item_id is missing")
+        raise ValueError(f"{name} is missing")
     if len(item_id.encode()) > MAX_ID_BYTES:
-        raise ValueError(f"item_id is longer than {MAX_ID_BYTES} bytes")
+        raise ValueError(f"{name} is longer than {MAX_ID_BYTES} bytes")
     if any(c < " " or "\x7f" <= c <= "\x9f" for c in item_id):
-        raise ValueError("item_id has a control character")
+        raise ValueError(f"{name} has a control character")
 
 
 def _number(name: str, text: str) -> float:

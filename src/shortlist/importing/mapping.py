@@ -59,6 +59,7 @@ ITEM_NAMES: dict[str, tuple[str, ...]] = {
     "stock": ("stock", "inventory", "quantityinstock"),
     "image": ("image", "imageurl", "picture", "thumbnail", "img"),
     "hidden": ("hidden",),
+    "variant_of": ("variantof", "parentid", "parentasin", "itemgroupid", "groupid"),
     "added_ms": ("addedms", "addedat", "created", "createdat", "releasedate"),
 }
 

@@ -222,8 +222,12 @@ class Serving:
         steps = self._recommender.pool_of_history(history, now_snapshot, ask.request_id, where)
         try:
             pool, known = await self._carried(steps, self._left(began))
-        except (TimeoutError, ShortlistError) as error:
-            log.warning("history slate fell back", error=str(error))
+        except Exception as error:  # whatever it was, a fallback answers
+            if isinstance(error, TimeoutError | ShortlistError):
+                log.warning("history slate fell back", error=str(error) or "late")
+            else:
+                telemetry.FAILURES.labels("slate").inc()
+                log.exception("history slate fell back")
             known = self._recommender.nobody(now_snapshot)
             pool = self._recommender.other_pool(known, "", ask.request_id, where=where)
         return self._answers.answer(ask, pool, known, pool.tier, began, is_stateless=True)
