@@ -48,7 +48,7 @@ def user_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     async def put_user(
         request: Request[Any, Any, Any], user_id: FromPath[str], given: Given[ProfileGiven]
     ) -> Profile:
-        """Replace a user's attributes: what rules may ask for, and the ranker may learn from.
+        """Replace a user's attributes, which rules may ask for.
 
         At most 100 keys and 16 kB. The next slate follows. A user may see them, only the shop sets them."""
         wanted = path_id(user_id, "user_id")
