@@ -136,12 +136,12 @@ def _explorer(
             queue = queues.get(number)
             if queue is None:
                 queue = queues[number] = _turned(tail.items[number], allowed, rng)
-            queue[:] = [position for position in queue if position not in taken]
-            if not queue:
+            position = -1
+            while queue and (position < 0 or position in taken):
+                position = queue.pop(_unlike(queue, columns, tail.bands, brand_before, band_before))
+            if position < 0 or position in taken:
                 numbers.remove(number)
                 continue
-            at = _unlike(queue, columns, tail.bands, brand_before, band_before)
-            position = queue.pop(at)
             taken.add(position)
             brand_before, band_before = int(columns.brand[position]), int(tail.bands[position])
             yield position
