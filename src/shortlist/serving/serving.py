@@ -29,16 +29,18 @@ from shortlist.features.store import FeatureStore, Folded
 from shortlist.models.model import Model
 from shortlist.ops import telemetry
 from shortlist.ranking.chain import Steps
-from shortlist.ranking.conditions import FOR_SERVICES, ConditionInvalid, names_in, parse
+from shortlist.ranking.conditions import parse
 from shortlist.ranking.rules import Rulebook
 from shortlist.serving import first_slate, rank, similar
 from shortlist.serving.answers import Answers
+from shortlist.serving.asking import Asking, check_filter
 from shortlist.serving.cache import Pool, SlateCache, key_of
-from shortlist.serving.flight import Flight, Landed
+from shortlist.serving.flights import REFRESH, Flights
 from shortlist.serving.gather import Gatherer
 from shortlist.serving.hot import Page
 from shortlist.serving.known import Known, Track
 from shortlist.serving.newcomers import Grown, Newcomers
+from shortlist.serving.on_loop import OnLoop
 from shortlist.serving.pool import MISS, OLD, judged
 from shortlist.serving.recommend import Recommender, history_query, warm
 from shortlist.serving.served import Served
@@ -48,7 +50,6 @@ from shortlist.serving.slate import (
     KEPT,
     STALE,
     Ask,
-    AskInvalid,
     RequestIds,
     Slate,
 )
@@ -59,10 +60,6 @@ from shortlist.settings import Settings
 log = structlog.get_logger()
 T = TypeVar("T")
 
-ASKED, REFRESH, TASTE = "miss", "refresh", "taste"  # why a pool is computed
-BEGIN_BY = 0.5  # share of a request's budget after which its pool need not be begun any more
-QUEUED = 16  # flights per thread that may wait: more than a request's budget is worth waits for nothing
-MAX_FILTER = 2_000  # characters of a request's filter
 READ_S = 0.020  # a fallback's patience with the feature store
 _encode = msgspec.json.Encoder().encode
 
@@ -108,13 +105,23 @@ class Serving:
         self._quick = Workers("quick", 1)
         self._aside = Workers("aside", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
-        self._flights: dict[str, Flight] = {}
-        self._again: set[str] = set()  # users whose background flight was overtaken by a fold
         self._served = Served(log, settings)
         self._answers = Answers(settings, self._served, now_ms, exploration)
         self._ids = RequestIds()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._puts: set[asyncio.Task[None]] = set()
+        self._asking = Asking(settings.serving, self._ids)
+        self._loop = OnLoop()
+        self._flights = Flights(
+            settings=settings,
+            cache=cache,
+            recommender=self._recommender,
+            answers=self._answers,
+            workers=self._miss,
+            gatherer=self._gather,
+            tracks=self._tracks,
+            snapshot=lambda: self._snapshot,
+            loop=self._loop,
+            now_ms=now_ms,
+        )
 
     @property
     def table(self) -> ItemTable:
@@ -170,7 +177,7 @@ class Serving:
     async def recommend(self, ask: Ask) -> Slate:
         """A slate, within `serving.budget_ms` from whatever answers by then. Raises AskInvalid."""
         began = perf_counter()
-        ask = self._checked(ask)
+        ask = self._asking.checked(ask)
         track, now_snapshot = self._track(ask.user_id), self._snapshot
         track.warm = True
         if ask.filter:
@@ -189,13 +196,13 @@ class Serving:
             )
             if state is not MISS and known is not None:
                 if state is OLD:
-                    self._start(key, ask, track, now_snapshot, background=REFRESH)
+                    self._flights.start(key, ask, track, now_snapshot, background=REFRESH)
                 tier = STALE if state is OLD else CACHE if pool.tier in KEPT else pool.tier
                 page = self._answers.page(ask, pool, known)
                 if tier == CACHE and self._is_default(ask):
                     self._keep_hot(ask, pool, known, page)
                 return self._answers.answer(ask, pool, known, tier, began, page=page)
-        landed = await self._computed(key, ask, track, now_snapshot, began)
+        landed = await self._flights.computed(key, ask, track, now_snapshot, began, self._left(began))
         if landed is not None:
             known = await self._newest(ask.user_id, track, landed.known, began)
             if known.snapshot is landed.known.snapshot:
@@ -214,7 +221,7 @@ class Serving:
 
         where, is_shop: as `Ask.filter` and `Ask.is_shop`."""
         began = perf_counter()
-        ask = self._checked(Ask(user_id="-", limit=limit, filter=where, is_shop=is_shop))
+        ask = self._asking.checked(Ask(user_id="-", limit=limit, filter=where, is_shop=is_shop))
         now_snapshot = self._snapshot
         if where:
             await self._prepared(where, now_snapshot, began)
@@ -247,9 +254,9 @@ class Serving:
         """Items like one, without what cannot come for this user. where, is_shop: as in `Ask`.
 
         Raises ItemUnknown, AskInvalid."""
-        _check_filter(where, is_shop)
+        check_filter(where, is_shop)
         began = perf_counter()
-        limit = self._limit(limit, self.settings.serving.similar)
+        limit = self._asking.limit(limit, self.settings.serving.similar)
         now_snapshot, recommender = self._snapshot, self._recommender
         track = self._tracks.get(user_id) if user_id is not None else None
         known = track.current(now_snapshot) if track is not None else None
@@ -330,8 +337,8 @@ class Serving:
             if track is not None:
                 track.moves += 1
                 moved[event.user_id] = track
-        if moved and self._loop is not None:
-            self._to_loop(partial(self._after_fold, moved))
+        if moved:
+            self._loop.call(partial(self._flights.after_fold, moved))
 
     def swap(self, model: Model | None) -> None:
         """Serve with another model from now on; requests under way end with the old one. On any thread.
@@ -348,8 +355,7 @@ class Serving:
             self._newcomers.follow(fresh, grown)
             self._explore()
         telemetry.MODEL_SWAPS.inc()
-        if self._loop is not None:
-            self._to_loop(self._forget_snapshots)
+        self._loop.call(self._forget_snapshots)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Show later changes of the catalog in every slate from now on. On any thread."""
@@ -365,8 +371,7 @@ class Serving:
             book = now.rulebook.changed(rules)
             now.table.before_shown = book.follow
             self._snapshot = replace(now, rulebook=book)
-        if self._loop is not None:
-            self._to_loop(self._forget_snapshots)
+        self._loop.call(self._forget_snapshots)
 
     async def forget(self, user_id: str) -> None:
         """Drop everything kept of a user."""
@@ -377,7 +382,7 @@ class Serving:
 
     def close(self) -> None:
         """End the threads, and log what still waits to be."""
-        self._loop = None
+        self._loop.leave()
         self._served.flush()
         self._miss.close()
         self._quick.close()
@@ -408,34 +413,11 @@ class Serving:
             model = self._snapshot.model
             self._exploration.refresh(self._snapshot.table, len(model.item_ids) if model is not None else 0)
 
-    def _checked(self, ask: Ask) -> Ask:
-        if not ask.user_id:
-            raise AskInvalid("user_id is empty: name the user the slate is for")
-        if ask.page < 1:
-            raise AskInvalid(f"page is {ask.page}: pages count from 1")
-        if "\n" in ask.context or "\n" in ask.category:
-            raise AskInvalid("context and category must not hold line breaks")
-        if (
-            not ask.request_id.isascii()
-            or set(ask.request_id) & {'"', "\\"}
-            or not ask.request_id.isprintable()
-        ):
-            raise AskInvalid("request_id holds what is no letter, digit or plain sign; leave it empty")
-        _check_filter(ask.filter, ask.is_shop)
-        limit = self._limit(ask.limit, self.settings.serving.limit)
-        return msgspec.structs.replace(ask, limit=limit, request_id=ask.request_id or self._ids())
-
-    def _limit(self, limit: int, default: int) -> int:
-        if not 0 <= limit <= self.settings.serving.max_limit:
-            raise AskInvalid(f"limit is {limit}: it may be 1 to {self.settings.serving.max_limit}")
-        return limit or default
-
     def _left(self, began: float) -> float:
         return max(0.0, self.settings.serving.budget_ms / 1000.0 - (perf_counter() - began))
 
     def _track(self, user_id: str) -> Track:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        self._loop.here()
         track = self._tracks.get(user_id)
         if track is None:
             track = self._tracks[user_id] = Track()
@@ -497,130 +479,6 @@ class Serving:
             newest = await self._read(user_id, track, known.snapshot, began)
         return newest or known
 
-    # a pool being computed
-
-    async def _computed(
-        self, key: str, ask: Ask, track: Track, now_snapshot: Snapshot, began: float
-    ) -> Landed | None:
-        flight = self._start(key, ask, track, now_snapshot, began=began)
-        if flight is None:
-            return None
-        await asyncio.wait((flight.future,), timeout=self._left(began))
-        return flight.future.result() if flight.future.done() else None
-
-    def _start(
-        self,
-        key: str,
-        ask: Ask,
-        track: Track,
-        now_snapshot: Snapshot,
-        *,
-        background: str = "",
-        began: float = 0.0,
-    ) -> Flight | None:
-        """The flight that will bring this pool, begun or joined; None when too much waits already."""
-        flight = self._flights.get(key)
-        is_new = flight is None or not flight.serves(track, now_snapshot)
-        if is_new:
-            if not background and self._miss.waiting >= QUEUED * self.settings.serving.miss_threads:
-                return None
-            future: asyncio.Future[Landed | None] = asyncio.get_running_loop().create_future()
-            flight = Flight(
-                key=key, ask=ask, cause=background or ASKED, track=track, snapshot=now_snapshot, future=future
-            )
-        assert flight is not None
-        work = partial(self._gather.carry, self._flying(flight))
-        if background:
-            if is_new and self._miss.submit_background(work):
-                self._flights[key] = flight
-                telemetry.RECOMPUTES.labels(background).inc()
-        else:
-            if is_new:
-                self._flights[key] = flight
-                telemetry.RECOMPUTES.labels(ASKED).inc()
-            flight.begin_by = began + BEGIN_BY * self.settings.serving.budget_ms / 1000.0
-            if flight.moves < 0 and not flight.is_urgent:  # it may wait in the background queue
-                flight.is_urgent = True
-                self._miss.submit(work)
-        return flight
-
-    def _flying(self, flight: Flight) -> Steps[None]:
-        """On worker threads."""
-        if not flight.take():
-            return
-        if flight.is_urgent and perf_counter() > flight.begin_by:
-            # It would come too late, and make the next one late as well: that is how a short overload
-            # turns into nothing but fallbacks.
-            self._to_loop(partial(self._land, flight, None))
-            return
-        landed, ask = None, flight.ask
-        try:
-            pool, known = yield from self._recommender.pool(
-                ask.user_id, ask.context, ask.category, flight.snapshot, self._ids(), ask.filter
-            )
-            if ask.context == BROWSING and not ask.category and not ask.filter and pool.tier in KEPT:
-                default = Ask(user_id=ask.user_id, limit=self.settings.serving.limit)
-                page = self._answers.page(default, pool, known)
-                hot = self._answers.hot(default, pool, known, page, flight.moves)
-                hot.unlogged = pool
-                landed = Landed(pool, known, page, hot)
-            else:
-                landed = Landed(pool, known)
-        except ShortlistError as error:
-            log.warning("slate not computed", error=str(error))
-        except Exception:
-            telemetry.FAILURES.labels("slate").inc()
-            log.exception("slate not computed")
-        self._to_loop(partial(self._land, flight, landed))
-
-    def _land(self, flight: Flight, landed: Landed | None) -> None:
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
-        if landed is not None:
-            track = flight.track
-            track.learn(landed.known, flight.moves)
-            if track.moves == flight.moves and flight.snapshot is self._snapshot:
-                if landed.pool.tier in KEPT:
-                    self._put(flight.key, landed.pool)
-                track.hot = landed.hot or track.hot
-                if flight.ask.user_id in self._again:
-                    self._again.discard(flight.ask.user_id)
-                if flight.cause == TASTE and landed.known.appended_ms:
-                    telemetry.REACTION.observe(max(0, self._now_ms() - landed.known.appended_ms) / 1000.0)
-        if flight.ask.user_id in self._again:  # a fold came in between
-            self._again.discard(flight.ask.user_id)
-            self._after_fold({flight.ask.user_id: flight.track})
-        if not flight.future.done():
-            flight.future.set_result(landed)
-
-    def _after_fold(self, moved: dict[str, Track]) -> None:
-        for user_id, track in moved.items():
-            if not track.warm or self._tracks.get(user_id) is not track:
-                continue
-            ask = Ask(user_id=user_id)
-            key = key_of(user_id, ask.context, ask.category)
-            flight = self._flights.get(key)
-            if flight is not None and flight.moves >= 0 and not flight.serves(track, self._snapshot):
-                self._again.add(user_id)  # one at a time per user: the next starts when this one lands
-            else:
-                self._start(key, ask, track, self._snapshot, background=TASTE)
-
-    def _put(self, key: str, pool: Pool) -> None:
-        if self._loop is None:  # closed meanwhile
-            return
-        task = self._loop.create_task(self.cache.put(key, pool))
-        self._puts.add(task)
-        task.add_done_callback(self._puts.discard)
-
-    def _to_loop(self, call: Callable[[], None]) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        try:
-            loop.call_soon_threadsafe(call)
-        except RuntimeError:  # the loop was closed: nobody waits any more
-            log.debug("event loop closed")
-
     def _forget_snapshots(self) -> None:
         """Let the old model go: ready bodies and what was known refer to it."""
         for track in self._tracks.values():
@@ -662,20 +520,6 @@ class Serving:
             known, ask.category, ask.request_id, missing, context=ask.context, where=ask.filter
         )
         return self._answers.answer(ask, pool, known, pool.tier, began)
-
-
-def _check_filter(where: str, is_shop: bool) -> None:
-    """Raises AskInvalid where the filter cannot be read, or tells what the shop keeps to itself."""
-    if not where:
-        return
-    if len(where) > MAX_FILTER:
-        raise AskInvalid(f"filter: has {len(where)} characters, at most {MAX_FILTER} are read")
-    try:
-        condition = parse(where)
-    except ConditionInvalid as error:
-        raise AskInvalid(f"filter, {error}") from None
-    if not is_shop and (secret := sorted(names_in(condition) & FOR_SERVICES)):
-        raise AskInvalid(f"filter: {secret[0]} is known to the shop only; ask with scope service or admin")
 
 
 def _succeed(future: "asyncio.Future[T]", result: T) -> None:
