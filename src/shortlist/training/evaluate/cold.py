@@ -167,13 +167,16 @@ def _lines(
             calibration=fitted.ranker.calibration,
             model_version="evaluated",
         )
-    chain = Chain(list(sources.values()), most, ranker, fitted.blend, settings.candidates.pool)
+    blend, chain = (
+        Chain(list(sources.values()), most, scorer, fitted.blend, settings.candidates.pool)
+        for scorer in (None, ranker)
+    )
     now_s = float(trial.data.ts_s[-1])
     is_new = np.arange(whole) >= size
     methods: list[tuple[str, TrainedSource | Chain]] = [
         (source, sources[source]) for source in ("content", "als", "item_to_item")
     ]
-    methods.append(("shortlist, rules off", chain))
+    methods += [("first stage (blend)", blend), ("shortlist, rules off", chain)]
     lines = []
     for number, (method, asked) in enumerate(methods):
         report(f"{trial.name} {name}", number / len(methods))
