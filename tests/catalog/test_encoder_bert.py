@@ -9,12 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
+from shortlist import app
 from shortlist.arrays import FloatArray
 from shortlist.catalog.bert_export import NEEDS, NETWORK, TOKENIZER, BertMissing, exported
 from shortlist.catalog.encoder import EncoderError
 from shortlist.catalog.encoder_bert import Bert, BertEncoder
 from shortlist.catalog.item import Item
+from shortlist.home import Home
+from shortlist.progress import silent
+from shortlist.settings import CatalogSettings, Settings, TrainingSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bert")]
 
@@ -159,3 +164,19 @@ def test_a_broken_model_is_refused_with_the_reason(folder: Path, tmp_path: Path)
     with pytest.raises(EncoderError, match="cannot be exported"):
         exported(tmp_path, tmp_path / "encoders")
     assert not list((tmp_path / "encoders").iterdir())
+
+
+def test_the_setting_chooses_it_and_a_server_opens_what_training_kept(
+    folder: Path, bert: Bert, encoders: Path, tmp_path: Path
+) -> None:
+    settings = Settings(catalog=CatalogSettings(bert_folder=str(folder)))
+    home = Home(tmp_path)
+    home.encoders.symlink_to(encoders)  # exported before
+    trained = app.fit_encoder(settings, home)(CATALOG, TrainingSettings(content_dim=8, threads=1), silent)
+    served = app.open_encoder(home)(trained.arrays())
+    assert served is not None
+    assert served.name == trained.name
+    np.testing.assert_allclose(served.encode(CATALOG), trained.encode(CATALOG), atol=1e-5)
+    with capture_logs() as logs:
+        assert app.open_encoder(Home(tmp_path / "elsewhere"))(trained.arrays()) is None
+    assert "no exported BERT" in logs[0]["why"]
