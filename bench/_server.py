@@ -13,6 +13,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from shortlist.app import load_serving
+from shortlist.errors import ShortlistError
+from shortlist.home import Home
+
 ROOT = Path(__file__).parents[1]
 SHOP = ROOT / ".bench" / "shop"  # made by the first benchmark that needs it, kept for the next
 
@@ -31,7 +35,9 @@ def shortlist(*args: str, home: Path, **environ: str) -> str:
 
 def trained_shop() -> Path:
     """The home of the synthetic shop, imported and trained."""
-    if not (SHOP / "models" / "serving.json").exists():
+    try:
+        load_serving(Home(SHOP))
+    except ShortlistError:  # none yet, or one of other code
         shutil.rmtree(SHOP, ignore_errors=True)
         print("making and training the shop (once)", file=sys.stderr)
         shortlist("demo", "--no-serve", home=SHOP)
