@@ -89,6 +89,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
     from shortlist.models.live import Live
     from shortlist.serving.attributes import UserAttributes
     from shortlist.serving.cache_memory import MemorySlateCache
+    from shortlist.serving.explaining import Explaining
     from shortlist.serving.newcomers import Newcomers
     from shortlist.serving.profiles import Profiles
     from shortlist.serving.ruling import Ruling
@@ -174,6 +175,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         shop = Shop(
             home=home,
             serving=serving,
+            explaining=Explaining(serving, loop.log, loop.features, model_of(home), attributes),
             collector=Collector(loop.log, category_of, settings, country=country),
             onboarding=Onboarding(loop.log, lambda: serving.table),
             items=items,
@@ -397,6 +399,20 @@ def load_model(home: Home, folder: Path, version: str) -> Model:
     from shortlist.models.load import load_model as load
 
     return _with_a_ranker_that_fits(load(folder, version, open_ranker, open_encoder(home)))
+
+
+def model_of(home: Home) -> Callable[[str], Model]:
+    """Loads any version that is kept. Raises ModelUnknown where it was deleted, ModelCorrupt."""
+
+    def load(version: str) -> Model:
+        folder = home.models / "versions" / version
+        if not folder.is_dir():
+            raise ModelUnknown(
+                f"version {version} was deleted (setting training.keep_versions says how many are kept)"
+            )
+        return load_model(home, folder, version)
+
+    return load
 
 
 def load_serving(home: Home) -> Model:

@@ -30,8 +30,11 @@ from shortlist.gateway.shop import Shop
 from shortlist.home import Home
 from shortlist.ranking.rules import compiled
 from shortlist.serving.dry_run import DryRun, Moved
+from shortlist.serving.explained import Explained, explained
+from shortlist.serving.remade import EQUAL, Part, Replay
 from shortlist.serving.ruling import Listed
 from shortlist.serving.slate import Ask
+from shortlist.serving.trace import Trace
 from shortlist.settings import ExplorationSettings, ServerSettings, Settings
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -48,7 +51,6 @@ class Slates:
     def __init__(self) -> None:
         self.at_hand: set[str] = set()
         self.asked: list[Any] = []
-        self.traces: dict[str, dict[str, Any]] = {}
         self.failure: Exception | None = None
         self.made = 0
 
@@ -117,8 +119,23 @@ class Slates:
         ranked = [{"item_id": i, "score": 0.5, "position": p} for p, i in enumerate(items)]
         return Body(msgspec.json.encode({"request_id": request_id, "recommendations": ranked, "unknown": []}))
 
-    def trace(self, request_id: str) -> Mapping[str, Any] | None:
+
+class Explanations:
+    """Stands in for Explaining: traces by hand, and every replay equal."""
+
+    def __init__(self, table: Callable[[], ItemTable]) -> None:
+        self.traces: dict[str, Trace] = {}
+        self._table = table
+
+    async def trace(self, request_id: str) -> Trace | None:
         return self.traces.get(request_id)
+
+    async def explain(
+        self, trace: Trace, *, replays: bool = False, against_today: bool = False, is_shop: bool = True
+    ) -> Explained:
+        part = Part(EQUAL, len(trace.slate.items))
+        replay = Replay(trace.slate.request_id, EQUAL, part, part) if replays else None
+        return explained(trace, self._table(), replay=replay, is_shop=is_shop)
 
 
 def slate(request_id: str, user_id: str | None, tier: str) -> bytes:
@@ -356,6 +373,7 @@ class Running:
         self.settings = settings
         self.slates, self.collector, self.features = Slates(), Collector(), FewFeatures()
         self.catalog, self.ruling, self.profiles = Items(ITEMS), Ruling(), Profiles()
+        self.explanations = Explanations(lambda: self.catalog.table)
         self.keys = open_keys(home, settings)
         self.log = MemoryLog()
         secret = self.keys.keys.hs256
@@ -365,6 +383,7 @@ class Running:
             Shop(
                 home=home,
                 serving=self.slates,
+                explaining=self.explanations,
                 collector=self.collector,
                 onboarding=Onboarding(self.log, lambda: self.catalog.table),
                 items=self.catalog,

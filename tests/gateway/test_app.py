@@ -157,7 +157,7 @@ def test_services_are_free_of_limits_unless_the_settings_say_otherwise(
         ("/items?limit=501", 400, "limit"),
         ("/similar?item_id=", 400, "item_id"),
         ("/similar?item_id=nothing", 404, "nothing"),
-        ("/explanations/unknown", 404, "remembered"),
+        ("/explanations/unknown", 404, "the last 40,000 records"),
     ],
 )
 def test_what_is_wrong_is_said(shop: Running, url: str, status: int, why: str) -> None:

@@ -7,13 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from shortlist.catalog.rule import Rule
 from shortlist.events.log import LogUnavailable
 from shortlist.gateway import answers
 from shortlist.gateway.storefront import read_personas
+from shortlist.serving.cache import Pool
+from shortlist.serving.inputs import MISS, Inputs
+from shortlist.serving.trace import SlateRecord, Trace
 from shortlist.settings import AuthSettings, Settings
 from shortlist.storefront import assets
 from tests.gateway.conftest import Running, server
 from tests.gateway.test_app import ask, get
+
+POOL = Pool(
+    "p1", 1, "1", 1, 1, 1, "v", "fresh", {}, [], rules=("r",),
+    inputs=Inputs(MISS, "s", "w", "browsing", rules=(Rule(id="r", action="hide", where="brand = X"),)),
+)  # fmt: skip
+TRACE = Trace(SlateRecord("r1", 1, ["i1"], user_id="ann"), "ann", POOL)
 
 ANSWERS = [
     ("GET", "/recommendations?user_id=ann", None, answers.SlateAnswer),
@@ -74,10 +84,23 @@ def test_rank_is_for_ones_own_past_or_a_given_one(shop: Running) -> None:
 
 
 def test_an_explanation_is_shown_to_whom_the_slate_was_for(shop: Running) -> None:
-    shop.slates.traces["r/1"] = {"user_id": "ann", "slate": {}, "pool": None}
-    assert get(shop, "/explanations/r%2F1", "ann").json()["user_id"] == "ann"
+    shop.explanations.traces["r/1"] = TRACE
+    mine = get(shop, "/explanations/r%2F1", "ann").json()
+    assert (mine["user_id"], mine["pool"]["rules"]) == ("ann", ["r"])
+    assert "written" not in mine["pool"], "conditions tell of margins"
     assert get(shop, "/explanations/r%2F1", "bob").status_code == 403
-    assert get(shop, "/explanations/r%2F1", "ops", "admin").status_code == 200
+    assert (
+        get(shop, "/explanations/r%2F1", "ops", "admin").json()["pool"]["written"][0]["where"] == "brand = X"
+    )
+
+
+def test_a_slate_is_made_again_for_services_only(shop: Running) -> None:
+    shop.explanations.traces["r1"] = TRACE
+    for query in ("replay=true", "against=today"):
+        assert get(shop, f"/explanations/r1?{query}", "ann").status_code == 403
+    found = get(shop, "/explanations/r1?replay=true&against=today", "ops", "service").json()
+    assert found["replay"]["verdict"] == "equal"
+    assert get(shop, "/explanations/r1?against=tomorrow", "ops", "service").status_code == 400
 
 
 # --- events ------------------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ class Trying:
         """What the slate's record says of its new items."""
         trace = self.serving.trace(answer["request_id"])
         assert trace is not None
-        return list(trace["slate"]["explored"])
+        explored: list[dict[str, Any]] = msgspec.json.decode(msgspec.json.encode(trace.slate.explored))
+        return explored
 
     async def hot(self, user: str = "zoe") -> bytes | None:
         """The ready body, after whatever it takes to make it."""

@@ -42,16 +42,19 @@ def test_a_pool_and_its_slates_say_what_they_were_made_from(shop: Shop, model: M
             await serving.recommend(Ask(user_id="u", exclude=("k2",), request_id="q1"))
             trace = serving.trace("q1")
             assert trace is not None
-            pool, slate = trace["pool"], trace["slate"]
-            inputs = pool["inputs"]
-            assert (inputs["how"], inputs["context"]) == ("miss", "browsing")
-            assert [one["id"] for one in inputs["rules"]] == ["r1"]
-            assert len(unpacked(inputs["candidates"])) > 10
-            assert inputs["settings"] == kept_settings(shop.settings)[0]
-            assert trace["settings"]["cache"] == {"pool": 100}
-            assert slate["cut"]["user"] == pool["user_version"] > 0
-            assert (slate["cut"]["catalog"], slate["cut"]["exclude"]) == (2, ["k2"])
-            assert "rules" not in slate["cut"], "the pool says which"
+            pool, read = trace.pool, trace.slate.cut
+            assert pool is not None
+            assert pool.inputs is not None
+            assert read is not None
+            inputs = pool.inputs
+            assert (inputs.how, inputs.context) == ("miss", "browsing")
+            assert inputs.rules == (rule,)
+            assert len(unpacked(inputs.candidates)) > 10
+            assert inputs.settings == kept_settings(shop.settings)[0]
+            assert trace.settings["cache"] == {"pool": 100}
+            assert read.user == pool.user_version > 0
+            assert (read.catalog, read.exclude) == (2, ("k2",))
+            assert (read.rules, read.model, read.world) == (None, None, None), "the pool says which"
 
     run(scene)
 
@@ -67,7 +70,10 @@ def test_what_is_too_much_to_keep_is_named(shop: Shop, model: Model) -> None:
             )
             trace = serving.trace(slate.request_id)
             assert trace is not None
-            assert trace["pool"]["inputs"]["gone"] == ["rules"]
-            assert set(trace["slate"]["cut"]["gone"]) == {"rules", "exclude"}
+            assert trace.pool is not None
+            assert trace.pool.inputs is not None
+            assert trace.slate.cut is not None
+            assert trace.pool.inputs.gone == ("rules",)
+            assert trace.slate.cut.gone == ("rules", "exclude")
 
     run(scene)

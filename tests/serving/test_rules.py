@@ -72,8 +72,9 @@ def test_a_pin_stands_in_its_place_on_every_path_and_says_so(shop: Shop, model: 
             assert "k11" not in ids(await serving.recommend(Ask(user_id="u")))
             trace = serving.trace(slate.request_id)
             assert trace is not None
-            assert trace["slate"]["pinned"] == {"k11": "first", ids(slate)[1]: "second"}
-            assert trace["pool"]["rules"] == ["first", "later", "nothing", "second"]
+            assert trace.pool is not None
+            assert trace.slate.pinned == {"k11": "first", ids(slate)[1]: "second"}
+            assert trace.pool.rules == ("first", "later", "nothing", "second")
 
     run(scenario)
 

@@ -463,10 +463,11 @@ def test_every_slate_is_logged_and_a_hit_points_to_its_pool(shop: Shop, model: M
             assert msgspec.json.decode(body)["request_id"] == "req-2"
             trace = serving.trace("req-2")
             assert trace is not None
-            assert trace["user_id"] == "zoe"
-            assert trace["slate"]["items"] == ids(first)
-            assert trace["slate"]["trace_id"] == first.trace_id == trace["pool"]["trace_id"]
-            assert len(trace["pool"]["items"]) == 40
+            assert trace.pool is not None
+            assert trace.user_id == "zoe"
+            assert trace.slate.items == ids(first)
+            assert trace.slate.trace_id == first.trace_id == trace.pool.trace_id
+            assert len(trace.pool.items) == 40
             assert serving.trace("unknown") is None
 
     run(scenario)
@@ -484,7 +485,8 @@ def test_a_pool_made_in_the_background_is_logged_when_it_first_serves(shop: Shop
             request_id = msgspec.json.decode(await recomputed(serving, "zoe"))["request_id"]
             trace = serving.trace(request_id)
             assert trace is not None
-            assert trace["pool"]["trace_id"] == trace["slate"]["trace_id"]
+            assert trace.pool is not None
+            assert trace.pool.trace_id == trace.slate.trace_id
 
     run(scenario)
     shop.log.close()

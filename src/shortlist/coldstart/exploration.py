@@ -132,20 +132,24 @@ class Exploration:
         return [item for item in self.trial.of(user_id) if seen(item.item_id, user_id) < most]
 
     def draw(self, user_id: str, candidates: Sequence[NewItem], places: int) -> list[Drawn]:
-        """Up to `places` of the candidates, each as likely as the other, in the order of their places.
-
-        Every candidate gets a hash of user, item and seed, and the smallest win: without replacement, so a
-        candidate's propensity is places / candidates. It stays the same until one of them is seen, and
-        without one candidate the others keep their order.
-        """
-        if not candidates or places < 1:
-            return []
+        """Up to `places` of the candidates, each as likely as the other, in the order of their places: see
+        `drawn`. It stays the same until one of them is seen."""
         impressions = sum(self._book.seen(item.item_id, user_id) for item in candidates)
-        seed = f"{self.settings.salt}:{impressions}"
-        order = sorted(candidates, key=lambda item: hashed(seed, item.item_id, user_id))
-        names = tuple(item.item_id for item in candidates)
-        propensity = min(1.0, places / len(candidates))
-        return [Drawn(item.item_id, propensity, names, seed) for item in order[:places]]
+        return drawn(user_id, candidates, places, f"{self.settings.salt}:{impressions}")
+
+
+def drawn(user_id: str, candidates: Sequence[NewItem], places: int, seed: str) -> list[Drawn]:
+    """Up to `places` of the candidates, each as likely as the other, in the order of their places.
+
+    Every candidate gets a hash of user, item and seed, and the smallest win: without replacement, so a
+    candidate's propensity is places / candidates. Without one candidate the others keep their order.
+    """
+    if not candidates or places < 1:
+        return []
+    order = sorted(candidates, key=lambda item: hashed(seed, item.item_id, user_id))
+    names = tuple(item.item_id for item in candidates)
+    propensity = min(1.0, places / len(candidates))
+    return [Drawn(item.item_id, propensity, names, seed) for item in order[:places]]
 
 
 def places(limit: int, settings: ExplorationSettings) -> tuple[list[int], list[int]]:

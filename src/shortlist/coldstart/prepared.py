@@ -22,6 +22,12 @@ class Prepared:
         self._popularity = np.zeros(0, np.float32) if popularity is None else popularity
         self._made: tuple[int, LongTail, Survey] | None = None
 
+    @property
+    def size(self) -> int:
+        """How large the table was when both were made; 0: they are not, yet."""
+        made = self._made
+        return made[0] if made is not None else 0
+
     def long_tail(self) -> LongTail:
         """What explores."""
         return self._now()[1]

@@ -17,6 +17,7 @@ from litestar.types import ControllerRouterHandler
 from shortlist.errors import ShortlistError
 from shortlist.gateway import border
 from shortlist.gateway.events import event_routes
+from shortlist.gateway.explanations import explanation_routes
 from shortlist.gateway.exploration import exploration_routes
 from shortlist.gateway.gate import Gate
 from shortlist.gateway.items import item_routes
@@ -60,6 +61,7 @@ def build(shop: Shop, settings: Settings) -> "Gateway":
         *onboarding_routes(shop, gate),
         *item_routes(shop, gate),
         *user_routes(shop, gate),
+        *explanation_routes(shop, gate),
         *exploration_routes(shop, gate),
         *rule_routes(shop, gate),
         *operation_routes(health),

@@ -77,6 +77,9 @@ KINDS: Mapping[str, Kind] = {
     "RecordCorrupt": INTERNAL,
     "OffsetGone": INTERNAL,
     "FeatureStoreError": INTERNAL,
+    "PastGone": INTERNAL,  # a replay names it
+    "InputGone": INTERNAL,  # likewise
+    "CatalogGone": INTERNAL,  # likewise
     "OffsetMoved": INTERNAL,
     "FoldChanged": INTERNAL,
     "RebuildUnfinished": INTERNAL,

@@ -15,8 +15,10 @@ from shortlist.gateway.limits import RateLimiter
 from shortlist.home import Home
 from shortlist.ops.health import Check
 from shortlist.serving.dry_run import DryRun
+from shortlist.serving.explained import Explained
 from shortlist.serving.ruling import Listed
 from shortlist.serving.slate import Ask
+from shortlist.serving.trace import Trace
 
 
 class Answered(Protocol):
@@ -66,8 +68,17 @@ class Recommends(Protocol):
     ) -> Answered:
         """The given items, ordered for a user or a past."""
 
-    def trace(self, request_id: str) -> Mapping[str, Any] | None:
-        """How a slate came about, as JSON types; its member `user_id` says whose it was."""
+
+class Explains(Protocol):
+    """`serving.Explaining` as the gateway sees it."""
+
+    async def trace(self, request_id: str) -> Trace | None:
+        """The trace of a request; None where it is not remembered."""
+
+    async def explain(
+        self, trace: Trace, *, replays: bool = False, against_today: bool = False, is_shop: bool = True
+    ) -> Explained:
+        """The whole of it. is_shop: whether who asks may read the operator's rules."""
 
 
 class Accepted(Protocol):
@@ -166,6 +177,7 @@ class Shop:
 
     home: Home
     serving: Recommends
+    explaining: Explains
     collector: Collects
     onboarding: Onboards
     items: CatalogStore

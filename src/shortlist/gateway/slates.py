@@ -1,17 +1,15 @@
-"""Routes that answer with items: /recommendations, /similar, /rank, /explanations (flows 1, 2 and 7)."""
+"""Routes that answer with items: /recommendations, /similar, /rank (flows 1, 2 and 7)."""
 
 from time import perf_counter
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
-from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
 from shortlist.gateway.answers import RankAnswer, SimilarAnswer, SlateAnswer
 from shortlist.gateway.gate import Gate, caller_of
-from shortlist.gateway.problems import NotFound
-from shortlist.gateway.reading import AnyId, BadRequest, Given, an_id, ids, path_id
+from shortlist.gateway.reading import AnyId, BadRequest, Given, an_id, ids
 from shortlist.gateway.routing import json_bytes, says
 from shortlist.gateway.shop import Shop
 from shortlist.ops import telemetry
@@ -166,20 +164,7 @@ def slate_routes(shop: Shop, gate: Gate, settings: ServingSettings) -> list[Cont
         )
         return json_bytes(ranked.body)
 
-    @get(
-        "/explanations/{request_id:str}",
-        **says(guard=gate.for_anyone, answer=dict[str, Any], errors=(403, 404)),
-    )
-    async def explanation(request: Request[Any, Any, Any], request_id: FromPath[str]) -> dict[str, Any]:
-        """How a slate came about: sources, scores, features, model and rules of the miss that made it."""
-        caller = caller_of(request)
-        trace = shop.serving.trace(path_id(request_id, "request_id"))
-        if trace is None:
-            raise NotFound("no slate with this request_id is remembered; explanations go back about an hour")
-        caller.require_own(str(trace.get("user_id", "")))
-        return dict(trace)
-
-    return [recommendations, recommendations_for_history, similar, rank, explanation]
+    return [recommendations, recommendations_for_history, similar, rank]
 
 
 def _request_id(request: Request[Any, Any, Any]) -> str:

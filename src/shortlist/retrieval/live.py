@@ -67,6 +67,11 @@ class LiveIndex(Index):
         return int(self._state.alive.sum())
 
     @property
+    def serial(self) -> int:
+        """How many changes it has taken in."""
+        return self._serial
+
+    @property
     def dim(self) -> int:
         """Length of a vector."""
         return self.base.dim

@@ -57,8 +57,10 @@ class Inputs(Struct, frozen=True, omit_defaults=True):
     how: which way it was made. context, category, filter: what was asked. settings: names those that held.
     world: names the snapshot in its process; the order of items that came after training is its own.
     rules: the operator's that applied, whole. candidates: positions that were scored, packed; newer: ids of
-    those that came after training, in the order of their positions. trends: what trended. gone: of what is
-    not kept, because it was too much (rules) or moved meanwhile (catalog, trends).
+    those that came after training, in the order of their positions. trends: what trended. vectors: how often
+    items had been put into the world's vector indexes. prepared: how large the table was when what new users
+    are served from was made; 0: it was not used. gone: of what is not kept, because it was too much (rules)
+    or moved meanwhile (catalog, trends).
     """
 
     how: How
@@ -71,6 +73,8 @@ class Inputs(Struct, frozen=True, omit_defaults=True):
     candidates: str = ""
     newer: tuple[str, ...] = ()
     trends: Trended | None = None
+    vectors: int = 0
+    prepared: int = 0
     gone: tuple[str, ...] = ()
 
 
@@ -78,14 +82,17 @@ class CutInputs(Struct, frozen=True, omit_defaults=True):
     """What the cutting of a slate from its pool read.
 
     user: version of the user's features. catalog: the catalog's. now_ms: the time. rules: the operator's that
-    applied; None: the pool's own. trends: where trending items filled it up or took a place of their own.
-    exclude: what the request left out. gone: as in `Inputs`.
+    applied; None: the pool's own. model, world: where it was not cut in the pool's own world. trends: where
+    trending items filled it up or took a place of their own. exclude: what the request left out. gone: as in
+    `Inputs`.
     """
 
     user: int
     catalog: int
     now_ms: int
     rules: tuple[Rule, ...] | None = None
+    model: str | None = None
+    world: str | None = None
     trends: Trended | None = None
     exclude: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -139,9 +146,10 @@ class Watch:
         where: str = "",
         by: Applied,
         candidates: IntArray = NOTHING,
+        explores: bool = False,
     ) -> Inputs:
         """What there is to keep. settings: their name. code: of the category asked for. candidates: positions
-        that were scored, in any order."""
+        that were scored, in any order. explores: whether the long tail has a part in it."""
         snapshot = self._snapshot
         if code < 0 and query is not None and len(query.items):
             code = int(self._columns.category[query.items[-1]])
@@ -162,6 +170,8 @@ class Watch:
             candidates=packed(positions),
             newer=tuple(ids[at] for at in positions[np.searchsorted(positions, n) :].tolist()),
             trends=self.trends(code),
+            vectors=snapshot.vector_changes,
+            prepared=snapshot.prepared.size if explores else 0,
             gone=gone,
         )
 
@@ -183,6 +193,7 @@ class Watch:
             rules = None
         elif _is_long(rules or ()):
             rules, gone = (), (*gone, RULES)
+        is_elsewhere = made is None or made.world != self._snapshot.world
         if len(exclude) > EXCLUDED_KEPT:
             exclude, gone = (), (*gone, EXCLUDED)
         return CutInputs(
@@ -190,6 +201,8 @@ class Watch:
             catalog=self._columns.version,
             now_ms=now_ms,
             rules=rules,
+            model=self._snapshot.model_version if is_elsewhere else None,
+            world=self._snapshot.world if is_elsewhere else None,
             trends=self.trends(code) if reads_trends else None,
             exclude=tuple(exclude),
             gone=gone,

@@ -107,6 +107,7 @@ class Recommender:
             where=where,
             by=by,
             candidates=candidates,
+            explores=share > 0.0,
         )
         return self._pool(known, items, missing, trace_id, tier, by=by, now_ms=now_ms, inputs=inputs), known
 

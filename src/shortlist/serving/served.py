@@ -12,6 +12,7 @@ from shortlist.events.log import SERVED, EventLog, Record
 from shortlist.serving.cache import Pool
 from shortlist.serving.inputs import CutInputs, kept_settings
 from shortlist.serving.slate import SlateItem
+from shortlist.serving.trace import Trace, trace_of
 from shortlist.settings import Settings
 
 SLATES = 20_000  # last slates that `trace` finds, about 400 bytes each
@@ -71,22 +72,16 @@ class Served:
             pools, self._new_pools = self._new_pools, []
             self._log.append_soon(SERVED, [*pools, Record(str(self._keys), record)])
 
-    def trace(self, request_id: str) -> dict[str, Any] | None:
-        """The slate of a request and the pool it was cut from (None when that one is forgotten)."""
+    def trace(self, request_id: str) -> Trace | None:
+        """The slate of a request, with the pool it was cut from unless that one is forgotten."""
         start = b'{"request_id":"%b",' % request_id.encode()
         # A copy: the event loop goes on serving while another thread looks. The newest of one id counts.
         record = next((r for r in reversed(self._slates.copy()) if r.startswith(start)), None)
         if record is None:
             return None
-        slate = msgspec.json.decode(record)
-        kept = self._pools.get(slate.get("trace_id", ""))
-        pool = msgspec.json.decode(kept) if kept is not None else {}
-        return {
-            "user_id": slate["user_id"],
-            "slate": slate,
-            "pool": pool.get("pool"),
-            "settings": pool.get("settings"),
-        }
+        trace = trace_of(record, None)
+        pool = self._pools.get(trace.slate.trace_id)
+        return trace_of(record, pool) if pool is not None else trace
 
 
 def pool_record(user_id: str, pool: Pool, settings: tuple[str, bytes]) -> bytes:

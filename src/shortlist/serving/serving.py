@@ -54,6 +54,7 @@ from shortlist.serving.slate import (
     Slate,
 )
 from shortlist.serving.snapshot import Snapshot, snapshot
+from shortlist.serving.trace import Trace
 from shortlist.serving.workers import Workers
 from shortlist.settings import Settings
 
@@ -311,8 +312,8 @@ class Serving:
 
         return await self._carried(steps(), None)
 
-    def trace(self, request_id: str) -> dict[str, Any] | None:
-        """How one of the last slates came about: its record and that of its pool; None when forgotten."""
+    def trace(self, request_id: str) -> Trace | None:
+        """How one of the last slates came about; None when forgotten."""
         return self._served.trace(request_id)
 
     # --- what happens around -------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from shortlist.models.model import Model
 from shortlist.ranking.chain import Chain
 from shortlist.ranking.rules import Rulebook
 from shortlist.retrieval.index import VectorIndex
+from shortlist.retrieval.live import LiveIndex
 from shortlist.settings import CandidateSettings
 
 FALLBACK = 300  # items of a popular list: a slate of the largest size, with two in three filtered away
@@ -36,7 +37,8 @@ class Snapshot:
 
     rulebook: the operator's rules over the table. model, chain: None before the first training; the model's
     vector sources take new items in. prepared: what new users are served from. popular_lists: filled as
-    asked, by category code. world: names it, in records of what was made from it.
+    asked, by category code, each with the categories that it was made of. world: names it, in records of
+    what was made from it.
     """
 
     table: ItemTable
@@ -45,7 +47,7 @@ class Snapshot:
     trends: Trends | None
     rulebook: Rulebook
     prepared: Prepared
-    popular_lists: dict[int, IntArray] = field(default_factory=dict)
+    popular_lists: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
     world: str = field(default_factory=lambda: urandom(6).hex())
 
     @property
@@ -53,13 +55,21 @@ class Snapshot:
         """The version in stamps and answers; empty without a model."""
         return self.model.version if self.model is not None else ""
 
+    @property
+    def vector_changes(self) -> int:
+        """How many times items were put into vector indexes since it was made."""
+        sources = self.model.sources.values() if self.model is not None else ()
+        indexes = [source.index for source in sources if isinstance(source, VectorSource)]
+        return sum(index.serial for index in indexes if isinstance(index, LiveIndex))
+
     def popular(self, category: int = -1) -> IntArray:
         """Positions of the most popular items, of one category or (-1) overall; servable or not."""
-        known = self.popular_lists.get(category)
-        if known is None:
+        categories = self.table.category
+        made_of, known = self.popular_lists.get(category, (NOTHING, NOTHING))
+        if made_of is not categories and (category >= 0 or made_of is NOTHING):
             known = self._popular(category)
-            if len(self.popular_lists) < LISTS:
-                self.popular_lists[category] = known
+            if category in self.popular_lists or len(self.popular_lists) < LISTS:
+                self.popular_lists[category] = (categories, known)
         return known
 
     def trending(self, category: int, limit: int) -> IntArray:
