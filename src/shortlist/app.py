@@ -101,7 +101,6 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
         loop = stack.enter_context(owned(settings, home))
         stores = await stack.enter_async_context(catalog_stores(settings, home))
         items = stores.items
-        table = ItemTable([item async for item in items.all()], await items.version())
         trends = TrendingCounts(loop.log, loop.features, settings, file=home.trending)
         ledger = LedgerKeeper(loop.log, loop.features, settings, file=home.exploration)
         exploration = Exploration(settings.exploration, ledger)
@@ -114,7 +113,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             features=loop.features,
             cache=MemorySlateCache(settings.cache, clock_ms),
             log=loop.log,
-            table=table,
+            table=ItemTable([item async for item in items.all()], await items.version()),  # until the first swap
             trends=trends,
             newcomers=newcomers,
             exploration=exploration,

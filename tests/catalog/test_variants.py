@@ -27,6 +27,14 @@ def shop() -> ItemTable:
     )
 
 
+def test_items_that_come_meanwhile_are_passed_over() -> None:
+    table = shop()
+    mask = table.servable.copy()
+    table.apply([Change(2, "shirt S", Item(item_id="shirt S", variant_of="shirt"))])
+    barred(mask, table.positions(["shirt S", "shirt M"]), table.columns)
+    assert set(ids(table, np.flatnonzero(mask).astype(np.int32))) == {"red mug", "blue mug", "lamp"}
+
+
 def test_who_bought_one_has_bought_them_all() -> None:
     table = shop()
     for bought, gone in (

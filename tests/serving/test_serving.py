@@ -1,20 +1,24 @@
 """Slates of a small shop: what comes, what must never come, and when it is computed."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import pytest
-from tests.serving.conftest import Shop, catalog, fitted, ids, run
+from tests.serving.conftest import Noted, Shop, catalog, fitted, ids, run
 
 from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import ItemUnknown
+from shortlist.coldstart.exploration import Exploration
 from shortlist.features.store import Features, FeatureStore, StoreUnavailable
 from shortlist.models.model import Model
 from shortlist.serving.serving import Serving
 from shortlist.serving.slate import Ask, AskInvalid
+from shortlist.settings import ExplorationSettings
 
 
 class Gate:
@@ -397,6 +401,16 @@ def test_before_the_first_training_trending_answers_then_the_catalog(shop: Shop)
     run(scenario)
 
 
+def test_a_category_that_nobody_knows_is_empty_whatever_trends(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model, trends=Trends("k0")) as serving:
+            slate = await serving.recommend(Ask(user_id="zoe", category="Boats"))
+            assert ids(slate) == []
+            assert slate.missing == {}
+
+    run(scenario)
+
+
 def test_a_trending_item_rises(shop: Shop, model: Model) -> None:
     async def scenario() -> None:
         with shop.serving(model=model) as serving:
@@ -408,6 +422,30 @@ def test_a_trending_item_rises(shop: Shop, model: Model) -> None:
         now = next(item for item in boosted.items if item.item_id == "k0")
         assert now.score > was.score * 1.09
         assert now.position <= was.position
+
+    run(scenario)
+
+
+def test_nothing_of_an_old_model_waits_for_a_collection(shop: Shop, model: Model) -> None:
+    # What serves is frozen out of the collector's sight after each swap: a circle would stay for good.
+    async def scenario() -> None:
+        exploration = Exploration(ExplorationSettings(), Noted())
+        with shop.serving(model=model, exploration=exploration) as serving:
+            serving.swap(fitted("2"))  # the first table is the fixture's, too
+            shop.change("n1", title="New")
+            await serving.recommend(Ask(user_id="zoe"))
+            old = [
+                weakref.ref(one)
+                for one in (serving.table, serving.snapshot.rulebook, serving.snapshot.chain, exploration.trial)
+                if one is not None
+            ]
+            gc.collect()
+            gc.disable()
+            try:
+                serving.swap(fitted("3", [*catalog(), Item(item_id="n1")]))
+                await until(lambda: not any(one() for one in old))
+            finally:
+                gc.enable()
 
     run(scenario)
 

@@ -39,8 +39,8 @@ class Trending(CandidateSource):
         if code < 0 and len(query.items):
             code = int(table.category[query.items[-1]])
         chosen: dict[str, None] = {}
-        if code >= 0:
-            chosen = dict.fromkeys(self._trends.top(table.categories[code], limit))
+        if (name := table.category_name(code)) is not None:
+            chosen = dict.fromkeys(self._trends.top(name, limit))
             # All of an asked category; of the last item's only half, or nothing else would ever show.
             if query.category < 0:
                 chosen = dict.fromkeys(list(chosen)[: limit - limit // 2])

@@ -82,7 +82,6 @@ class ItemTable:
             if not fragment:  # a model's own item that is gone, or the name that variants go by
                 self._set(position, None)
         self.columns = self._columns_of(self.items, version)
-        self.before_shown: Callable[[Columns], object] = _nothing  # told of columns before readers see them
 
     @property
     def servable(self) -> BoolArray:
@@ -140,14 +139,20 @@ class ItemTable:
         """The code of a category, or -1."""
         return self._category_code.get(category, -1)
 
+    def category_name(self, code: int) -> str | None:
+        """The name of a category; None for -1 and for a code that no category has."""
+        return self.categories[code] if 0 <= code < len(self.categories) else None
+
     def category_of(self, item_id: str) -> str | None:
         """The primary category of an item; None where the item or its category is unknown."""
         position = self._position.get(item_id, -1)
         item = self.items[position] if position >= 0 else None
         return item.category if item is not None else None
 
-    def apply(self, changes: Sequence[Change]) -> None:
-        """Show later changes of the catalog. Costs a copy of the arrays: 1 ms at 100k items."""
+    def apply(self, changes: Sequence[Change], before_shown: Callable[[Columns], object] | None = None) -> None:
+        """Show later changes of the catalog. Costs a copy of the arrays: 1 ms at 100k items.
+
+        before_shown: told of the columns before readers see them."""
         if not changes:
             return
         touched: dict[int, Item | None] = {}
@@ -182,7 +187,8 @@ class ItemTable:
             group=self._groups(),
             version=version,
         )
-        self.before_shown(columns)
+        if before_shown is not None:
+            before_shown(columns)
         self.columns = columns
 
     def as_of(self, version: int, items: Mapping[str, Item | None]) -> "ItemTable":
@@ -267,10 +273,6 @@ def fragment_of(item: Item) -> bytes:
         item.brand,
     )
     return _encode(card)[1:-1]
-
-
-def _nothing(columns: Columns) -> None:
-    """Nobody follows."""
 
 
 def _code(codes: dict[str, int], names: list[str], name: str | None) -> int:

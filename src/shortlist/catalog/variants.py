@@ -11,14 +11,15 @@ from shortlist.catalog.table import Columns
 def barred(mask: BoolArray, positions: IntArray, columns: Columns) -> None:
     """Take `positions`, and whatever stands for the same, out of `mask`, in place.
 
-    mask: (size of the columns,). Positions beyond it are passed over.
+    mask: (at most size of the columns,): items may have come since it was made. Positions beyond it are
+    passed over.
     """
     inside = positions[positions < len(mask)]
     mask[inside] = False
     if columns.group is not None and len(inside):
-        gone = np.zeros(len(mask), np.bool_)
+        gone = np.zeros(len(columns.group), np.bool_)
         gone[columns.group[inside]] = True
-        mask &= ~gone[columns.group]
+        mask &= ~gone[columns.group[: len(mask)]]
 
 
 def firsts(positions: IntArray, columns: Columns, chosen: Collection[int] = ()) -> IntArray:

@@ -4,7 +4,7 @@ Nothing here is random and nothing is remembered but what the ledger counts: the
 and the same impressions so far give the same slate.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import Protocol
@@ -61,17 +61,21 @@ class Explored(Struct, frozen=True):
 
 
 class Trial:
-    """The new items that are tried out at one moment, the oldest first. Replaced as a whole."""
+    """The new items that are tried out at one moment, the oldest first. Replaced as a whole.
+
+    of: the items whose share holds a user."""
 
     def __init__(self, items: tuple[NewItem, ...] = (), salt: str = "") -> None:
         self.items = items
         self.ids = frozenset(item.item_id for item in items)
-        self._shares = Shares(salt, [item.item_id for item in items], [item.below for item in items])
-        self.of = lru_cache(maxsize=USERS)(self._of)
+        shares = Shares(salt, [item.item_id for item in items], [item.below for item in items])
 
-    def _of(self, user_id: str) -> tuple[NewItem, ...]:
-        """The items whose share holds the user."""
-        return tuple(map(self.items.__getitem__, self._shares.of(user_id))) if self.items else ()
+        @lru_cache(maxsize=USERS)
+        def of(user_id: str) -> tuple[NewItem, ...]:
+            return tuple(map(items.__getitem__, shares.of(user_id))) if items else ()
+
+        # No method: one that is kept by its own object makes a circle, which nobody collects after a swap.
+        self.of: Callable[[str], tuple[NewItem, ...]] = of
 
 
 class Exploration:

@@ -83,7 +83,8 @@ class Gatherer:
 
     def close(self) -> None:
         """End the threads as they become free."""
-        self._is_closed = True
+        with self._lock:
+            self._is_closed = True
         self._awake.set()
         for _ in range(self._threads):
             self._help.put(None)
@@ -210,8 +211,13 @@ class Gatherer:
 
     def _call_for_help(self, work: Callable[[], None]) -> None:
         with self._lock:
-            needs_thread = self._idle <= self._help.qsize() and not self._is_closed
-            self._threads += needs_thread
+            if self._is_closed:
+                return
+            needs_thread = not self._idle
+            if needs_thread:
+                self._threads += 1
+            else:
+                self._idle -= 1  # taken from now on, not from when it wakes up: the next call needs another
             number = self._threads
         if needs_thread:
             threading.Thread(target=self._lend_a_hand, name=f"sources-{number}", daemon=True).start()
@@ -219,16 +225,12 @@ class Gatherer:
 
     def _lend_a_hand(self) -> None:
         be_nice()
-        while True:
-            with self._lock:
-                self._idle += 1
-            work = self._help.get()
-            with self._lock:
-                self._idle -= 1
-            if work is None:
-                return
+        while (work := self._help.get()) is not None:
             try:
                 work()
             except Exception:  # of the steps: a thread outlives whatever it was given
                 telemetry.FAILURES.labels("sources").inc()
                 log.exception("steps failed")
+            del work  # a waiting thread keeps no slate alive
+            with self._lock:
+                self._idle += 1

@@ -115,8 +115,7 @@ class Watch:
             return None
         most = self._settings.candidates.trending
         n = max(TREND, most)
-        categories = self._snapshot.table.categories
-        name = categories[code] if 0 <= code < len(categories) else None
+        name = self._snapshot.table.category_name(code)
         overall = list(trends.top(None, n))
         of_category = list(trends.top(name, n)) if name is not None else []
         weights = trends.weights()

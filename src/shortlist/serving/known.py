@@ -173,7 +173,8 @@ def allowed(
     if category >= 0:
         mask &= columns.category == category
     book = known.snapshot.rulebook
-    by_rules = book.applied(columns, context, category_name(category, known), known.attributes).allowed
+    name = known.snapshot.table.category_name(category) or ""
+    by_rules = book.applied(columns, context, name, known.attributes).allowed
     if by_rules is not None:
         mask &= by_rules
     if where:
@@ -184,12 +185,7 @@ def allowed(
 
 def applied(known: Known, rules: RuleSettings, category: int = -1, context: str = BROWSING) -> Applied:
     """What operator rules do to a slate of this user, now. Of rules that are off, only filters stay."""
-    columns, book = known.snapshot.table.columns, known.snapshot.rulebook
-    found = book.applied(columns, context, category_name(category, known), known.attributes)
+    table = known.snapshot.table
+    name = table.category_name(category) or ""
+    found = known.snapshot.rulebook.applied(table.columns, context, name, known.attributes)
     return found if rules.enabled else replace(found, factors=None, pins=())
-
-
-def category_name(code: int, known: Known) -> str:
-    """The category that a request asks for; empty: none."""
-    names = known.snapshot.table.categories
-    return names[code] if 0 <= code < len(names) else ""

@@ -361,7 +361,7 @@ class Serving:
     def apply(self, changes: Sequence[Change]) -> None:
         """Show later changes of the catalog in every slate from now on. On any thread."""
         with self._changing:
-            self._snapshot.table.apply(changes)
+            self._snapshot.table.apply(changes, self._snapshot.rulebook.follow)
             self._newcomers.changed(self._snapshot, changes)
             self._explore()
 
@@ -370,7 +370,6 @@ class Serving:
         with self._changing:
             now = self._snapshot
             book = now.rulebook.changed(rules)
-            now.table.before_shown = book.follow
             self._snapshot = replace(now, rulebook=book)
         self._loop.call(self._forget_snapshots)
 
@@ -397,7 +396,6 @@ class Serving:
         self, model: Model | None, table: ItemTable, grown: Grown, rules: Sequence[Rule]
     ) -> Snapshot:
         book = Rulebook(table, rules, self._now_ms)
-        table.before_shown = book.follow
         return snapshot(model, table, self.trends, self.settings.candidates, grown.bases, book)
 
     async def _prepared(self, where: str, now_snapshot: Snapshot, began: float) -> None:

@@ -73,10 +73,10 @@ class Snapshot:
         return known
 
     def trending(self, category: int, limit: int) -> IntArray:
-        """Positions of what trends, of one category or (-1) overall."""
-        if self.trends is None:
+        """Positions of what trends, of one category or (-1) overall; nothing of a category nobody knows."""
+        name = self.table.category_name(category)
+        if self.trends is None or (name is None and category >= 0):
             return NOTHING
-        name = self.table.categories[category] if category >= 0 else None
         return self.table.positions(self.trends.top(name, limit))
 
     def _popular(self, category: int) -> IntArray:
