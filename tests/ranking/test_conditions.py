@@ -1,5 +1,6 @@
 """The language of rules and filters: what it says of items, and how it refuses."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -157,3 +158,17 @@ def test_columns_say_what_each_item_alone_would_also_after_changes(
         truth[at] = value
         table.apply([Change(version, str(at), item(at, value))])
         check()
+
+
+def test_a_filters_mask_that_is_ready_waits_for_nobody() -> None:
+    table = ItemTable(ITEMS, 1)
+    facts, condition = Facts(table), parse("price < 50")
+    expected = facts.kept_mask(condition, table.columns, NOW)
+    found: list[object] = []
+    with facts._lock:  # as whoever makes another mask has it
+        asking = threading.Thread(
+            target=lambda: found.append(facts.kept_mask(condition, table.columns, NOW)), daemon=True
+        )
+        asking.start()
+        asking.join(10)
+        assert [id(mask) for mask in found] == [id(expected)]

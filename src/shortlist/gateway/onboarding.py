@@ -9,7 +9,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
 from shortlist.gateway.answers import AnswersKept, GuestMerged, SurveyAnswer
-from shortlist.gateway.auth import NotAllowed
+from shortlist.gateway.auth import NotAllowed, TokenRefused
 from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.reading import AnyId, Given, an_id, path_id
 from shortlist.gateway.routing import json_bytes, says
@@ -47,6 +47,14 @@ class GuestNamed(Struct, frozen=True, forbid_unknown_fields=True):
 
 def onboarding_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     """The routes, over one shop."""
+
+    def subject_of(token: str) -> str | None:
+        """Whom a token in a body proves; None without one. Raises NotAllowed: it is not the caller's own that
+        does not hold."""
+        try:
+            return shop.authority.caller(b"Bearer " + token.encode()).subject if token else None
+        except TokenRefused as refused:
+            raise NotAllowed(f"guest_token: {refused}") from None
 
     @post(
         "/onboarding",
@@ -96,14 +104,8 @@ def onboarding_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
         It counts once, however often this is said."""
         caller, wanted, guest = caller_of(request), path_id(user_id, "user_id"), an_id(given.guest, "guest")
         caller.require_own(wanted)
-        if not caller.is_service:
-            proof = (
-                shop.authority.caller(b"Bearer " + given.guest_token.encode()) if given.guest_token else None
-            )
-            if proof is None or proof.subject != guest:
-                raise NotAllowed(
-                    "guest_token must be the guest's own token: send the one used before the login"
-                )
+        if not caller.is_service and subject_of(given.guest_token) != guest:
+            raise NotAllowed("guest_token must be the guest's own token: send the one used before the login")
         event = await shop.onboarding.merge(wanted, guest, now_ms=time.time_ns() // 1_000_000)
         told = len(event.past) if event is not None else 0
         return Response(GuestMerged(user_id=wanted, guest=guest, events=told), status_code=202)

@@ -121,7 +121,7 @@ class Facts:
     def __init__(self, table: ItemTable) -> None:
         self._table = table
         self._columns: OrderedDict[str, _Coded] = OrderedDict()
-        self._masks: OrderedDict[tuple[Condition, Stamp, int], BoolArray] = OrderedDict()
+        self._masks: dict[tuple[Condition, Stamp, int], BoolArray] = {}
         self._lock = RLock()
         self._seen: list[Item | None] = []
         self._stamp = (-1, 0)
@@ -153,16 +153,18 @@ class Facts:
             return self._mask(condition, columns, now_ms // HOUR_MS * HOUR_MS, at)
 
     def kept_mask(self, condition: Condition, columns: Columns, now_ms: int) -> BoolArray:
-        """The same of all items for a request's own filter, which comes again for the next page."""
+        """The same of all items for a request's own filter, which comes again for the next page.
+
+        One that is ready waits for nobody: not for other masks that are being made, nor for a refresh."""
         key = _key(condition, columns, now_ms)
+        if (ready := self._masks.get(key)) is not None:
+            return ready
         with self._lock:
             found = self._masks.get(key)
             if found is None:
                 found = self._masks[key] = self.mask(condition, columns, now_ms)
-                if len(self._masks) > KEPT:
-                    self._masks.popitem(last=False)
-            else:
-                self._masks.move_to_end(key)
+                if len(self._masks) > KEPT:  # the one made first
+                    del self._masks[next(iter(self._masks))]
             return found
 
     def has_mask(self, condition: Condition, columns: Columns, now_ms: int) -> bool:
