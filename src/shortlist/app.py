@@ -113,7 +113,9 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             features=loop.features,
             cache=MemorySlateCache(settings.cache, clock_ms),
             log=loop.log,
-            table=ItemTable([item async for item in items.all()], await items.version()),  # until the first swap
+            table=ItemTable(
+                [item async for item in items.all()], await items.version()
+            ),  # until the first swap
             trends=trends,
             newcomers=newcomers,
             exploration=exploration,

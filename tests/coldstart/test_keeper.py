@@ -244,3 +244,13 @@ def test_a_user_who_is_forgotten_is_named_nowhere_and_their_clicks_stay(shop: Sh
     assert b"u1" not in shop.home.exploration.read_bytes()
     assert b"u2" in shop.home.exploration.read_bytes()
     assert shop.keeper._pairs == 1
+
+
+def test_a_replay_does_not_remember_who_was_forgotten(opened: Opened) -> None:
+    with opened() as shop:
+        shop.happen(("impression", 1), ("impression", 2))
+        shop.fold()
+        shop.store.delete("u1")
+    with opened() as shop:  # whose checkpoint is of before the deletion: there is none
+        shop.keeper.replay()
+        assert (shop.keeper.seen("new", "u1"), shop.keeper.seen("new", "u2")) == (0, 1)

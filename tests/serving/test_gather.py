@@ -194,10 +194,14 @@ def test_a_failure_of_the_steps_ends_neither_thread_nor_gatherer(gatherer: Asked
 
 def test_two_calls_for_help_at_once_are_two_threads_work() -> None:
     gatherer = Gatherer(5.0)
+
+    def waits(let_go: threading.Event) -> None:
+        let_go.wait(10)
+
     for _ in range(200):
         let_go, done = threading.Event(), threading.Event()
-        gatherer._call_for_help(partial(let_go.wait, 10))
+        gatherer._call_for_help(partial(waits, let_go))
         gatherer._call_for_help(done.set)  # must not wait for the one before
-        assert done.wait(10)
+        assert done.wait(5)
         let_go.set()
     gatherer.close()

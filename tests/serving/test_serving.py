@@ -436,7 +436,12 @@ def test_nothing_of_an_old_model_waits_for_a_collection(shop: Shop, model: Model
             await serving.recommend(Ask(user_id="zoe"))
             old = [
                 weakref.ref(one)
-                for one in (serving.table, serving.snapshot.rulebook, serving.snapshot.chain, exploration.trial)
+                for one in (
+                    serving.table,
+                    serving.snapshot.rulebook,
+                    serving.snapshot.chain,
+                    exploration.trial,
+                )
                 if one is not None
             ]
             gc.collect()

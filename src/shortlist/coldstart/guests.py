@@ -4,8 +4,9 @@ import msgspec
 
 from shortlist.errors import ShortlistError
 from shortlist.events.event import NOT_TOLD, Event, EventType, Told, readable
-from shortlist.events.log import EVENTS, EventLog, RecordCorrupt
+from shortlist.events.log import EVENTS, EventLog
 from shortlist.events.partition import partition_of
+from shortlist.events.scan import scan
 
 LOOKED_BACK = 20_000  # records of the guest's partition, the newest: of 100 partitions 2 million events
 READ = 2_000  # at a time: 1 ms
@@ -40,19 +41,10 @@ def past_of(log: EventLog, guest: str) -> tuple[Told, ...]:
     begin = max(begin, end - LOOKED_BACK)
     named = b'"user_id":' + msgspec.json.encode(guest)  # as the log writes it: others are not decoded
     found: dict[str, Told] = {}
-    while begin < end:
-        try:
-            batch = log.read(EVENTS, partition, begin, min(READ, end - begin))
-        except RecordCorrupt as corrupt:
-            begin = corrupt.offset + 1
+    for record in scan(log, EVENTS, partition, begin, end, at_once=READ):
+        if named not in record.value or (event := readable(record.value)) is None:
             continue
-        if not batch:
-            break
-        begin = batch[-1].offset + 1
-        for record in batch:
-            if named not in record.value or (event := readable(record.value)) is None:
-                continue
-            if event.user_id == guest:  # a repeat is none of another type either
-                plain = msgspec.structs.replace(event, extra=None, past=())
-                found.setdefault(event.event_id, Told(record.offset, plain))
+        if event.user_id == guest:  # a repeat is none of another type either
+            plain = msgspec.structs.replace(event, extra=None, past=())
+            found.setdefault(event.event_id, Told(record.offset, plain))
     return tuple([told for told in found.values() if told.event.type not in NOT_TOLD][-MOST:])

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,8 +23,9 @@ from shortlist.coldstart.ledger import (
     Slot,
 )
 from shortlist.events.event import Event, EventType
-from shortlist.events.log import EVENTS, SERVED, EventLog, OffsetGone, Record, RecordCorrupt, Stored
+from shortlist.events.log import EVENTS, SERVED, EventLog, Record, Stored
 from shortlist.events.partition import partition_of
+from shortlist.events.scan import scan
 from shortlist.features.replay import counted
 from shortlist.features.store import FeatureStore, Folded
 from shortlist.settings import Settings
@@ -148,9 +149,11 @@ class LedgerKeeper:
         at = self._events[partition]
         start = max(at, self._log.begins(EVENTS)[partition])
         events = counted(self._log, partition, start, end, self._dedup_window)
+        gone = self._store.forgotten(partition)
         while step := list(islice(events, REPLAY_STEP)):
             next_offset = end if len(step) < REPLAY_STEP else step[-1][0].offset + 1
-            if not self._take(partition, at, [event for _, event in step], next_offset):
+            left = [event for record, event in step if record.offset >= gone.get(event.user_id, 0)]
+            if not self._take(partition, at, left, next_offset):
                 return
             with self._lock:
                 waiting, self._waiting = self._waiting, []
@@ -214,7 +217,8 @@ class LedgerKeeper:
 
     def _read_served(self) -> None:
         for partition, end in enumerate(self._log.ends(SERVED)):
-            for stored in self._records(partition, end):
+            start = self._served[partition]
+            for stored in scan(self._log, SERVED, partition, start, end, at_once=READ):
                 self._promise(stored)
 
     def _promise(self, stored: Stored) -> None:
@@ -241,23 +245,6 @@ class LedgerKeeper:
 
     def _is_panel(self, slate: ServedSlate) -> bool:
         return slate.user_id is not None and partition_of(slate.user_id, self._partitions) % PANEL == 0
-
-    def _records(self, partition: int, end: int) -> Iterator[Stored]:
-        offset = self._served[partition]
-        while offset < end:
-            try:
-                batch = self._log.read(SERVED, partition, offset, min(READ, end - offset))
-            except OffsetGone as gone:
-                offset = gone.begin
-                continue
-            except RecordCorrupt as corrupt:
-                log.error("damaged record left out", partition=partition, offset=corrupt.offset)
-                offset = corrupt.offset + 1
-                continue
-            if not batch:
-                return
-            yield from batch
-            offset = batch[-1].offset + 1
 
     # --- saving ----------------------------------------------------------------------------------------
 

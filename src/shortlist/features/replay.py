@@ -2,31 +2,10 @@
 
 from collections.abc import Iterator
 
-import structlog
-
 from shortlist.events.event import Event, readable
-from shortlist.events.log import EVENTS, EventLog, RecordCorrupt, Stored
+from shortlist.events.log import EVENTS, EventLog, Stored
+from shortlist.events.scan import scan
 from shortlist.features.dedup import Window, identity, unrepeated
-
-log = structlog.get_logger()
-
-BATCH = 5_000
-
-
-def records(events: EventLog, partition: int, start: int, end: int) -> Iterator[Stored]:
-    """The records of a partition in [start, end); damaged ones are logged and left out."""
-    offset = start
-    while offset < end:
-        try:
-            batch = events.read(EVENTS, partition, offset, min(BATCH, end - offset))
-        except RecordCorrupt as corrupt:
-            log.error("damaged record left out", partition=partition, offset=corrupt.offset)
-            offset = corrupt.offset + 1
-            continue
-        if not batch:
-            return
-        yield from batch
-        offset = batch[-1].offset + 1
 
 
 def counted(
@@ -37,7 +16,7 @@ def counted(
     What lies up to `dedup_window` offsets before `start` is read too, for repeats of it."""
     window = Window(dedup_window)
     begin = events.begins(EVENTS)[partition]
-    for record in records(events, partition, max(begin, start - dedup_window), end):
+    for record in scan(events, EVENTS, partition, max(begin, start - dedup_window), end):
         event = readable(record.value)
         if event is None:
             continue

@@ -15,9 +15,9 @@ from shortlist.database import Database, DatabaseError
 from shortlist.events.event import INTERACTIONS, Event, EventType, readable, told_again
 from shortlist.events.log import EVENTS, EventLog, Stored
 from shortlist.events.partition import partition_of
+from shortlist.events.scan import scan
 from shortlist.features.dedup import Window, identity, unrepeated
 from shortlist.features.fold import expire, fold
-from shortlist.features.replay import records
 from shortlist.features.store import (
     Features,
     FeatureStore,
@@ -446,7 +446,7 @@ class RocksFeatures(FeatureStore):
             self._store(user, writes)
         seen = [
             (record, event)
-            for record in records(events, partition, max(begin, start - self.dedup_window), start)
+            for record in scan(events, EVENTS, partition, max(begin, start - self.dedup_window), start)
             if (event := readable(record.value)) is not None
         ]
         self._leave_out_repeats(partition, seen, writes)

@@ -12,6 +12,7 @@ from msgspec import Struct
 from shortlist.catalog.rule import Rule
 from shortlist.catalog.table import ItemTable
 from shortlist.events.log import SERVED, EventLog
+from shortlist.events.scan import scan
 from shortlist.ranking import rerank
 from shortlist.serving.cache import Pool
 from shortlist.serving.known import Known, applied
@@ -208,7 +209,7 @@ def _tail(log: EventLog) -> Iterator[_Record]:
     """The last records of each partition, as far as they can be read."""
     begins, ends = log.begins(SERVED), log.ends(SERVED)
     for partition, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        for stored in log.read(SERVED, partition, max(begin, end - TAIL), TAIL):
+        for stored in scan(log, SERVED, partition, max(begin, end - TAIL), end):
             try:
                 yield _decode(stored.value)
             except msgspec.DecodeError:  # written by another version
