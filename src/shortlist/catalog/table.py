@@ -201,7 +201,6 @@ class ItemTable:
         for name, value in vars(self).items():
             if isinstance(value, list | dict):
                 setattr(twin, name, value.copy())
-        twin.before_shown = _nothing
         twin.apply([Change(version, item_id, item) for item_id, item in items.items()])
         twin.columns = replace(twin.columns, version=version)
         return twin
