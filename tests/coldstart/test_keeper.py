@@ -31,6 +31,7 @@ class Shop:
 
     def __init__(self, log: RocksLog, store: RocksFeatures, home: Home) -> None:
         self.log, self.store, self.home = log, store, home
+        self.now = NOW
         self.keeper = self.opened()
         self.processor = Processor(log, store, on_folded=[self.keeper.on_folded], batch=7)
 
@@ -42,7 +43,7 @@ class Shop:
     def serve(self, *numbers: int, item: str = "new") -> None:
         slates = [
             {
-                "request_id": f"r{n}", "ts": NOW, "user_id": f"u{n}", "trace_id": "t", "page": 1,
+                "request_id": f"r{n}", "ts": self.now, "user_id": f"u{n}", "trace_id": "t", "page": 1,
                 "context": "browsing", "category": "", "items": ["a", item],
                 "explored": [{"item_id": item, "position": 1, "propensity": 1.0, "candidates": [item]}],
             }
@@ -55,7 +56,7 @@ class Shop:
         events = [
             Event(
                 event_id=f"{kind}-{n}-{item}", user_id=f"u{n}", type=EventType(kind), item_id=item,
-                ts=NOW + 1, request_id=f"r{n}", position=1,
+                ts=self.now + 1, request_id=f"r{n}", position=1,
             )
             for kind, n in what
         ]  # fmt: skip
@@ -73,10 +74,16 @@ def opened(home: Home) -> Opened:
     @contextmanager
     def opening() -> Iterator[Shop]:
         database = open_database(home)
-        log = RocksLog(database, {EVENTS: PARTITIONS, SERVED: 2}, now_ms=lambda: NOW)
+        made: Shop | None = None
+        log = RocksLog(
+            database,
+            {EVENTS: PARTITIONS, SERVED: 2},
+            now_ms=lambda: NOW if made is None else made.now,
+        )
         store = RocksFeatures(database, user_view(SETTINGS), partitions=PARTITIONS, dedup_window=50)
         try:
-            yield Shop(log, store, home)
+            made = Shop(log, store, home)
+            yield made
         finally:
             log.close()
             database.close()
@@ -169,6 +176,23 @@ def test_a_lost_checkpoint_gives_the_same_ledger_with_the_decisions_that_were_ma
         shop.keeper.replay()
         assert ledger_of(shop.keeper) == before
         assert row(shop.keeper).decision == decided
+
+
+def test_a_lost_checkpoint_is_counted_anew_over_months(opened: Opened) -> None:
+    with opened() as shop:
+        for day in range(60):
+            shop.now = NOW + day * 86_400_000
+            shop.serve(day)
+            shop.happen(("impression", day), ("impression", day), ("click", day))
+            shop.fold()
+            shop.keeper.settle()
+        before, seen = ledger_of(shop.keeper), shop.keeper._seen
+        assert before == {"new": (60, 60, 60)}
+    with opened() as shop:
+        shop.keeper.replay()
+        assert ledger_of(shop.keeper) == before
+        assert shop.keeper._seen == seen
+        assert len(shop.keeper.ledger.slots) == 2  # those of the last day, as in a ledger that never stopped
 
 
 def test_a_checkpoint_and_what_came_after_it_make_the_same_ledger_as_no_break(opened: Opened) -> None:

@@ -3,10 +3,12 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
+from heapq import merge
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -22,11 +24,11 @@ from shortlist.coldstart.ledger import (
     ServedSlate,
     Slot,
 )
-from shortlist.events.event import Event, EventType
+from shortlist.events.event import Event, EventType, readable
 from shortlist.events.log import EVENTS, SERVED, EventLog, Record, Stored
 from shortlist.events.partition import partition_of
 from shortlist.events.scan import scan
-from shortlist.features.replay import counted
+from shortlist.features.dedup import Window, identity
 from shortlist.features.store import FeatureStore, Folded
 from shortlist.settings import Settings
 
@@ -35,8 +37,9 @@ T = TypeVar("T")
 
 SETTLE_S = 1.0
 SAVE_S = 10.0
-REPLAY_STEP = 5_000
-READ = 500  # records of slates read at a time, of up to 60 kB each
+REPLAY_STEP = 500  # records of both topics, of up to 60 kB each
+READ = 500  # records of slates read at a time
+READ_BESIDE = 50  # the same of each partition, where all of them are read side by side
 # An event whose slate was not in the log when it came (slates wait 5 ms for company) gets another chance.
 CHANCES = 2
 # Pairs of user and item whose impressions are counted, about 120 bytes each. Beyond them nobody new is shown
@@ -45,6 +48,16 @@ MOST_PAIRS = 500_000
 
 SLATES, DECISION = b'{"kind":"slates"', b'{"kind":"decision"'  # how the records begin that are read
 TYPES = frozenset({EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE})
+LOOKED_AT = TYPES | {EventType.MERGE}
+
+
+class _Happened(NamedTuple):
+    """An event of the log, as a replay meets it."""
+
+    partition: int
+    offset: int
+    appended_ms: int
+    event: Event
 
 
 class _Saved(Struct):
@@ -138,28 +151,64 @@ class LedgerKeeper:
         self._count(waiting)
 
     def replay(self) -> None:
-        """Count from the log what was folded and is not counted yet. Beside a running processor, too."""
-        self._read_served()
-        for partition in range(self._partitions):
-            while self._events[partition] < self._store.offset(partition) and not self._stopping.is_set():
-                self._replay(partition, self._store.offset(partition))
+        """Count from the log what was folded and is not counted yet, both topics in the order in which they
+        were written: slates wait for their events no longer than they did then. Beside a running processor,
+        too."""
+        self._read_decisions()
+        while not self._stopping.is_set():
+            ends = [self._store.offset(partition) for partition in range(self._partitions)]
+            behind = {partition: end for partition, end in enumerate(ends) if self._events[partition] < end}
+            if not behind:
+                break
+            self._replay(behind)
         self.settle()
 
-    def _replay(self, partition: int, end: int) -> None:
-        at = self._events[partition]
-        start = max(at, self._log.begins(EVENTS)[partition])
-        events = counted(self._log, partition, start, end, self._dedup_window)
-        gone = self._store.forgotten(partition)
-        while step := list(islice(events, REPLAY_STEP)):
-            next_offset = end if len(step) < REPLAY_STEP else step[-1][0].offset + 1
-            left = [event for record, event in step if record.offset >= gone.get(event.user_id, 0)]
-            if not self._take(partition, at, left, next_offset):
-                return
+    def _read_decisions(self) -> None:
+        """Before all events: what was decided is not judged again, in another order of them perhaps."""
+        for partition, end in enumerate(self._log.ends(SERVED)):
+            for stored in scan(self._log, SERVED, partition, self._served[partition], end, at_once=READ):
+                if stored.value.startswith(DECISION):
+                    self._learn(stored)
+
+    def _replay(self, ends: Mapping[int, int]) -> None:
+        topics: list[Iterator[Stored | _Happened]] = [
+            scan(self._log, SERVED, partition, self._served[partition], end, at_once=READ_BESIDE)
+            for partition, end in enumerate(self._log.ends(SERVED))
+        ]
+        topics += [self._happened(partition, end) for partition, end in ends.items()]
+        written = merge(*topics, key=attrgetter("appended_ms"))
+        while step := list(islice(written, REPLAY_STEP)):
+            events: dict[int, list[Event]] = {}
+            ahead: dict[int, int] = {}
+            for one in step:
+                if isinstance(one, Stored):
+                    self._promise(one)
+                else:
+                    events.setdefault(one.partition, []).append(one.event)
+                    ahead[one.partition] = one.offset + 1
+            for partition, some in events.items():
+                self._take(partition, self._events[partition], some, ahead[partition])
             with self._lock:
                 waiting, self._waiting = self._waiting, []
             self._count(waiting)
-            at = next_offset
-        self._take(partition, at, [], end)
+            if self._stopping.is_set():
+                return
+        for partition, end in ends.items():
+            self._take(partition, self._events[partition], [], end)
+
+    def _happened(self, partition: int, end: int) -> Iterator[_Happened]:
+        """The partition's events that matter here and are not counted yet, up to `end`; of new items each
+        once."""
+        start, gone = self._events[partition], self._store.forgotten(partition)
+        window, new = Window(self._dedup_window), self._new
+        before = max(0, start - self._dedup_window)
+        for record in scan(self._log, EVENTS, partition, before, end, at_once=READ_BESIDE):
+            event = readable(record.value)
+            if event is None or event.type not in LOOKED_AT:
+                continue
+            is_repeat = event.item_id in new and window.is_duplicate(identity(event), record.offset)
+            if not is_repeat and record.offset >= max(start, gone.get(event.user_id, 0)):
+                yield _Happened(partition, record.offset, record.appended_ms, event)
 
     def _take(self, partition: int, at: int, events: list[Event], next_offset: int) -> bool:
         with self._lock:
@@ -222,10 +271,14 @@ class LedgerKeeper:
                 self._promise(stored)
 
     def _promise(self, stored: Stored) -> None:
-        value = stored.value
         with self._lock:
             self._served[stored.partition] = stored.offset + 1
             self._is_unsaved = True
+        self._learn(stored)
+
+    def _learn(self, stored: Stored) -> None:
+        value = stored.value
+        with self._lock:
             if not self._is_wanted(value):
                 return
             try:
