@@ -428,7 +428,7 @@ def _with_a_ranker_that_fits(model: Model) -> Model:
     from shortlist.ranking.chain import Chain
 
     try:
-        Chain(list(model.sources.values()), {}, model.ranker, model.blend, 1)
+        Chain(list(model.sources.values()), {}, model.ranker, model.blend, 1, model.codes)
     except ValueError as error:
         log.error("ranker does not fit, the blend serves", version=model.version, why=str(error))
         return dataclasses.replace(model, ranker=None)

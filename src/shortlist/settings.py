@@ -167,6 +167,9 @@ class CandidateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     bought_together: Annotated[int, said("Candidates bought together with the last items.")] = 30
     again: Annotated[int, said("Candidates that the user had before, where they may come again.")] = 100
     popular: Annotated[int, said("Popular candidates.")] = 30
+    segment: Annotated[
+        int, said("Candidates that users with the same attributes take (`training.user_attributes`).")
+    ] = 30
     trending: Annotated[int, said("Trending candidates.")] = 20
 
 
@@ -289,6 +292,9 @@ class TrainingSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int, said("Users above this many events in a minute are left out as bots.")
     ] = 100
     ranker: Annotated[bool, said("Whether to train the ranker; without it the blend serves.")] = True
+    user_attributes: Annotated[
+        str, said("Attributes of users (`PUT /users/{id}`) that models learn from; names with commas.")
+    ] = ""
     keep_versions: Annotated[
         int,
         Meta(ge=1),

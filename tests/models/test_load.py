@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from shortlist.arrays import FloatArray
+from shortlist.candidates.attributes import Code
 from shortlist.catalog.encoder_tfidf import TfidfEncoder
 from shortlist.catalog.item import Item
 from shortlist.models import pointer
@@ -106,3 +108,20 @@ def test_the_serving_model_is_the_one_pointed_at(tmp_path: Path) -> None:
     pointer.write(tmp_path, pointer.Pointer("7", "versions/7", []))
 
     assert load_serving(tmp_path, Recording).version == "7"
+
+
+def test_the_codes_of_users_attributes_come_back(tmp_path: Path) -> None:
+    codes = (
+        Code("plan", ("free", "pro"), starts=(0.0, 1.0)),
+        Code("age", (), 18.0, 80.0, 17.0, (18.0, 50.0)),
+    )
+    save(stored(user_codes=msgspec.to_builtins(codes)), tmp_path / "m")
+    save(stored(), tmp_path / "without")
+
+    loaded = load_model(tmp_path / "m", "7", Recording).codes
+
+    assert loaded.codes == codes
+    row = loaded.row({"plan": "pro", "age": 90})
+    assert row is not None
+    assert row.tolist() == [1, 80]
+    assert not len(load_model(tmp_path / "without", "7", Recording).codes)

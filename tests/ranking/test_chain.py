@@ -5,6 +5,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
+from shortlist.candidates.attributes import NO_CODES, Code, UserCodes
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import Query
 from shortlist.ranking.blend import Blend
@@ -83,6 +84,16 @@ def test_a_ranker_of_other_features_is_refused() -> None:
     source = Popular(np.zeros((5, 3), np.float32))
     with pytest.raises(ValueError, match=r"popular:log_count.*train again"):
         Chain([source], {}, Broken(("own_count",)), BLEND, 400)
+
+
+def test_a_ranker_of_other_attributes_is_refused() -> None:
+    source = Popular(np.zeros((5, 3), np.float32))
+    plan, age = (UserCodes([Code(name, starts=(0.0,))]) for name in ("plan", "age"))
+    ranker = Broken(feature_names([source], plan))
+    Chain([source], {}, ranker, BLEND, 400, plan)
+    for other in (age, NO_CODES):
+        with pytest.raises(ValueError, match=r"user:plan.*train again"):
+            Chain([source], {}, ranker, BLEND, 400, other)
 
 
 def test_inline_lets_failures_through() -> None:

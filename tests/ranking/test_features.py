@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shortlist.candidates.attributes import Code, UserCodes
 from shortlist.candidates.past import query_from
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import Query
@@ -57,3 +58,17 @@ def test_somebody_without_a_past_has_features_too() -> None:
     values = seen(query_from([], [], [], [], now_s=0.0), 1, 2)
     assert values["own_count"] == [0, 0]
     assert values["history"] == [0, 0]
+
+
+def test_a_users_attributes_stand_in_the_last_columns() -> None:
+    sources = [Popular(np.ones((5, 10), np.float32))]
+    codes = UserCodes([Code("plan", ("free", "pro")), Code("age", (), 18.0, 80.0, 17.0, (18.0,))])
+    query = query_from([1], [0.0], [1], [0], now_s=0.0, attributes=codes.row({"plan": "pro", "age": 30}))
+    stranger = query_from([1], [0.0], [1], [0], now_s=0.0)
+    at = np.array([1, 2], np.int32)
+    names = feature_names(sources, codes)
+    assert names == (*feature_names(sources), "user:plan", "user:age")
+    known, unknown = (features(who, at, {}, sources, codes) for who in (query, stranger))
+    assert known[:, -2:].tolist() == [[1.0, 30.0]] * 2
+    assert unknown[:, -2:].tolist() == [[-1.0, 17.0]] * 2
+    np.testing.assert_array_equal(known[:, :-2], unknown[:, :-2])

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 from typing import Any
 
 import lightgbm
 import numpy as np
 import pytest
 
+from shortlist.candidates.attributes import UserCodes
 from shortlist.ranking.scorer import Calibration, Scorer, ScorerUnavailable
 from shortlist.ranking.scorer_onnx import OnnxScorer
 from shortlist.training.ranker import to_onnx
 
 NAMES = ("first", "second", "third")
+NAMES_OF_USERS = ("plan", "born", "dealer")
 CALIBRATION = Calibration(slope=1.5, offset=-1.0)
 
 
@@ -58,6 +61,44 @@ def test_it_agrees_with_the_model_it_was_made_from(scorer: Scorer, booster: Any)
     expected = CALIBRATION.probability(booster.predict(features).astype(np.float32))
     # ONNX sums trees in 32 bits, LightGBM in 64.
     np.testing.assert_allclose(scorer.score(features, timeout_s=1.0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("has_missing", [True, False])
+@pytest.mark.parametrize("name", SCORERS)
+def test_it_agrees_where_users_attributes_are_missing(name: str, has_missing: bool) -> None:
+    """Whether training has met a missing one or not: NaN would go left in one and right in the other."""
+    rng = Random(5)
+    plans = ["free", "pro", "team", *([None] if has_missing else [])]
+    born = [1_600_000_000_000 + 86_400_000 * day for day in range(400)] + [None] * (100 * has_missing)
+    users = [
+        {"plan": rng.choice(plans), "born": rng.choice(born), "dealer": rng.random() < 0.3}
+        for _ in range(900)
+    ]
+    codes = UserCodes.fit(NAMES_OF_USERS, users)
+
+    def encoded(users: list[dict[str, Any]]) -> Any:
+        made = [codes.row(user) for user in users]
+        return np.stack([codes.missing if row is None else row for row in made])
+
+    features = encoded(users)
+    likes = (features[:, 0] == 1) ^ (features[:, 1] > np.median(features[:, 1])) | (features[:, 2] == 1)
+    likes ^= np.random.default_rng(5).random(len(users)) < 0.2
+    data = lightgbm.Dataset(features, label=likes.astype(int), group=[20] * 45)
+    options = {"objective": "lambdarank", "num_leaves": 15, "verbosity": -1, "num_threads": 1}
+    booster: Any = lightgbm.train(options, data, num_boost_round=30)
+    others: list[dict[str, Any]] = [
+        {},
+        {"plan": "new"},
+        {"plan": "pro"},
+        {"born": 0},
+        {"born": 10**13},
+        {"dealer": "yes"},
+    ]
+    asked = encoded([*users, *others])
+    expected = CALIBRATION.probability(booster.predict(asked).astype(np.float32))
+    scorer = SCORERS[name](to_onnx(booster, len(NAMES)))
+    np.testing.assert_allclose(scorer.score(asked, timeout_s=1.0), expected, atol=1e-5)
+    assert len(np.unique(expected)) > 100
 
 
 def test_better_rows_score_higher(scorer: Scorer) -> None:

@@ -70,7 +70,7 @@ class Lived:
             await self.change(item.item_id, item)
 
     @contextmanager
-    def serving(self, model: str = "1", rules: Sequence[Rule] = ()) -> Iterator[Serving]:
+    def serving(self, model: str = "1", rules: Sequence[Rule] = (), **parts: Any) -> Iterator[Serving]:
         made = self.models[model]
         self.current = Serving(
             settings=self.settings,
@@ -83,6 +83,7 @@ class Lived:
             exploration=self.exploration,
             rules=rules,
             now_ms=lambda: self.now,
+            **parts,
         )
         try:
             yield self.current

@@ -110,7 +110,8 @@ def test_a_new_item_is_proposed_to_those_who_like_its_kind(shop: Shop) -> None:
         snapshot = serving._snapshot
         assert snapshot.model is not None
         for user, wants in (("anna", True), ("ben", False)):
-            query = serving._recommender.query(user, snapshot)
+            recommender = serving.recommender
+            query = recommender.query(user, recommender.know(user, snapshot))
             for name in ("content", "item_to_item"):
                 found = snapshot.model.sources[name].candidates(query, 12)
                 assert (serving.table.position("lamp") in found.positions) is wants
@@ -124,7 +125,8 @@ def test_a_past_of_new_items_alone_says_what_somebody_likes(shop: Shop) -> None:
     with running(shop, model) as (serving, newcomers):
         add(shop, newcomers, LAMP)
         shop.fold("anna", "view", "lamp")
-        query = serving._recommender.query("anna", serving._snapshot)
+        recommender = serving.recommender
+        query = recommender.query("anna", recommender.know("anna", serving.snapshot))
         assert serving.model is not None
         found = serving.model.sources["content"].candidates(query, 10)
         assert len(found.positions) == 10

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
+from shortlist.catalog.users_store import Attributes
 from shortlist.models import pointer
 from shortlist.models.artifacts import load
 from shortlist.models.registry import ModelRegistry, ModelsError, ModelVersion
@@ -108,6 +110,30 @@ def test_events_that_teach_nothing_are_refused_with_why(shop: Shop, tmp_path: Pa
 
     with pytest.raises(TooLittleHistory, match="none of 2 events"):
         run(shop, tmp_path / "models")
+
+
+def test_attributes_are_asked_for_where_the_settings_name_some(shop: Shop, tmp_path: Path) -> None:
+    busy(shop)
+    asked: list[str] = []
+
+    def attributes(user_ids: Sequence[str]) -> Mapping[str, Attributes]:
+        asked.extend(user_ids)
+        return {user: {"plan": "pro"} for user in user_ids}
+
+    for names, plans in (("", []), ("plan", ["pro"])):
+        asked.clear()
+        training = TrainingSettings(factors=8, content_dim=8, threads=1, user_attributes=names)
+        models = tmp_path / (names or "none")
+        train(
+            shop.log, table(), lambda models=models: FolderRegistry(models), models,  # type: ignore[misc]
+            Settings(training=training), silent, lambda: 1_800_000_000_000, attributes=attributes,
+        )  # fmt: skip
+        named = pointer.read(models)
+        assert named is not None
+        stored = load(models / named.path)
+        assert [code["values"] for code in stored.user_codes] == [plans][: len(plans)]
+        assert ("segment" in stored.sources) == bool(plans)
+        assert sorted(asked) == ([f"u{user}" for user in range(7)] if plans else [])
 
 
 def test_one_item_alone_is_refused(shop: Shop, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def query_from(
     bought_counts: Sequence[float] | NDArray[Any] = (),
     against: Sequence[int] | NDArray[Any] = (),
     against_weights: Sequence[float] | NDArray[Any] = (),
+    attributes: FloatArray | None = None,
 ) -> Query:
     """The query of somebody with this past.
 
@@ -35,7 +36,7 @@ def query_from(
     sessions: (n,) running session numbers. Sorted by time here (ties keep their order), the last 200 kept.
     now_s: the time that ages are counted to; never before the last of them.
     bought, bought_counts: positions ever bought and how often. against, against_weights: positions turned
-    down and weights below 0. Of both, negative positions are left out.
+    down and weights below 0. Of both, negative positions are left out. attributes: the user's, encoded.
 
     >>> query_from([5, -1, 7], [30.0, 20.0, 10.0], [1, 1, 1], [0, 0, 0], now_s=40.0).items.tolist()
     [7, 5]
@@ -74,6 +75,7 @@ def query_from(
         bought_counts=counts,
         against=turned,
         against_weights=lower,
+        attributes=attributes,
     )
 
 

@@ -20,7 +20,8 @@ class Query:
     lower what lies near them and are no taste.
     bought, bought_counts: (m,) distinct items ever bought and not cancelled, and how often or how many.
     allowed: (table size,) what may be in the slate; a hint for sources, so that they need not propose what is
-    dropped after the merge; None: everything. Made by `candidates.past.query_from`.
+    dropped after the merge; None: everything. attributes: (a,) the user's, as the model's `UserCodes` have
+    them; None: nothing is known of them. Made by `candidates.past.query_from`.
     `memo` is for what several sources share within one request (a folded-in vector), keyed by its owner.
     """
 
@@ -36,6 +37,7 @@ class Query:
     against: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
     against_weights: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
     allowed: BoolArray | None = None
+    attributes: FloatArray | None = None
     memo: dict[str, Any] = field(default_factory=dict)
 
 

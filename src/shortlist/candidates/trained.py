@@ -1,7 +1,7 @@
 """A candidate source that is fitted in training and served from arrays."""
 
 from abc import abstractmethod
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class TrainedSource(CandidateSource):
     `signal_names` are further values it knows of a candidate, beside its score: features of the ranker.
     """
 
-    signal_names: ClassVar[tuple[str, ...]] = ()
+    signal_names: tuple[str, ...] = ()
 
     @classmethod
     @abstractmethod

@@ -59,6 +59,7 @@ def run(home: Home, settings: Settings) -> None:
             lambda: time.time_ns() // 1_000_000,
             forgotten=loop.features.forgotten,
             fit_encoder=app.fit_encoder(settings, home),
+            attributes=lambda user_ids: asyncio.run(app.attributes_of(settings, home, user_ids)),
             add_missing=lambda item_ids: asyncio.run(_with_missing(home, settings, item_ids)),
         )
     version = trained.version

@@ -36,7 +36,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
     sources: arrays by source name. encoder: those of the text encoder, if any. ranker: ONNX bytes, with what
     is needed beside them in `ranker_info`.
-    blend: how the first stage is blended. data_end_s: event time of the newest interaction trained on.
+    user_codes: how users' attributes become numbers. blend: how the first stage is blended.
+    data_end_s: event time of the newest interaction trained on.
     """
 
     trained_ms: int
@@ -46,6 +47,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     encoder: Arrays = {}
     ranker: bytes | None = None
     ranker_info: dict[str, Any] = {}
+    user_codes: list[dict[str, Any]] = []
     blend: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     params: dict[str, str] = {}
@@ -62,6 +64,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     encoder: list[str] = []
     has_ranker: bool
     ranker_info: dict[str, Any]
+    user_codes: list[dict[str, Any]] = []
     blend: dict[str, Any]
     metrics: dict[str, float]
     params: dict[str, str]
@@ -99,6 +102,7 @@ def save(artifact: Artifact, folder: Path) -> None:
         encoder=list(artifact.encoder),
         has_ranker=artifact.ranker is not None,
         ranker_info=artifact.ranker_info,
+        user_codes=artifact.user_codes,
         blend=artifact.blend,
         metrics=artifact.metrics,
         params=artifact.params,
@@ -146,6 +150,7 @@ def load(folder: Path) -> Artifact:
             encoder={name: _mapped(folder, f"{ENCODER}/{name}.npy", manifest) for name in manifest.encoder},
             ranker=_bytes(folder, RANKER, manifest) if manifest.has_ranker else None,
             ranker_info=manifest.ranker_info,
+            user_codes=manifest.user_codes,
             blend=manifest.blend,
             metrics=manifest.metrics,
             params=manifest.params,

@@ -12,6 +12,7 @@ import msgspec
 
 from shortlist import candidates
 from shortlist.arrays import Arrays
+from shortlist.candidates.attributes import Code, UserCodes
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.encoder import Encoder
 from shortlist.catalog.encoder_tfidf import TfidfEncoder
@@ -64,6 +65,7 @@ def load_model(
             metrics=stored.metrics,
             params=stored.params,
             encoder=open_encoder(stored.encoder) if stored.encoder else None,
+            codes=UserCodes(msgspec.convert(stored.user_codes, list[Code])),
         )
     except (
         KeyError,

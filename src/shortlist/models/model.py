@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.encoder import Encoder
 from shortlist.ranking.blend import Blend
@@ -17,6 +18,7 @@ class Model:
     sources: by name. ranker: None where the blend of the first stage won, or none was trained.
     metrics, params: the offline figures that chose it, and what was chosen. encoder: makes vectors of new
     items in the space of `content`; None where it cannot be had: new items wait for the next training.
+    codes: of the users' attributes that it reads.
     """
 
     version: str
@@ -29,3 +31,4 @@ class Model:
     metrics: dict[str, float]
     params: dict[str, str]
     encoder: Encoder | None = None
+    codes: UserCodes = NO_CODES

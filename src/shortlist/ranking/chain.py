@@ -10,6 +10,7 @@ import numpy as np
 import structlog
 
 from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.features import feature_names, features
@@ -78,15 +79,18 @@ class Chain:
         ranker: Scorer | None,
         blend: Blend,
         pool: int,
+        codes: UserCodes = NO_CODES,
     ) -> None:
         """limits: candidates by source name; a source without one, or with 0, proposes nothing but still
-        scores what others propose. pool: most candidates that are scored.
+        scores what others propose. pool: most candidates that are scored. codes: of the users' attributes
+        that are features.
 
-        Raises ValueError when the ranker was trained on other features than these sources make.
+        Raises ValueError when the ranker was trained on other features than these sources and codes make.
         """
         self.sources = list(sources)
         self.limits, self.ranker, self.blend, self.pool = dict(limits), ranker, blend, pool
-        self.feature_names = feature_names(self.sources)
+        self.codes = codes
+        self.feature_names = feature_names(self.sources, codes)
         if ranker is not None and tuple(ranker.feature_names) != self.feature_names:
             differ = set(ranker.feature_names) ^ set(self.feature_names)
             raise ValueError(
@@ -138,7 +142,7 @@ class Chain:
 
     def features(self, query: Query, found: Gathered) -> FloatArray:
         """(len(positions), len(feature_names)) what the ranker sees."""
-        return features(query, found.positions, found.raw, self.sources)
+        return features(query, found.positions, found.raw, self.sources, self.codes)
 
     def _merged(self, found: Mapping[str, Candidates], allowed: BoolArray) -> IntArray:
         """The union, without what is not allowed; above `pool`, those ranked best by any source."""
@@ -157,6 +161,8 @@ class Chain:
     def _scored(self, query: Query, found: Gathered) -> tuple[FloatArray, dict[str, str]]:
         popular = found.raw.get("popular")
         if not len(query.items) and popular is not None:
+            like_them = found.raw.get("segment")  # where their attributes are known
+            popular = like_them if like_them is not None and like_them.any() else popular
             # Nothing is known of them, and the ranker never saw such a case: it made .013 of NDCG@10 out of
             # the .049 that popularity alone has (people held out of a gift shop).
             return Blend({"popular": 1.0}, self.blend.bias).score(

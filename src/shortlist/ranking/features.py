@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.source import CandidateSource, Query
 from shortlist.candidates.trained import TrainedSource
 
@@ -12,13 +13,14 @@ USER = ("history", "distinct", "session_length", "last_gap_log_s", "span_log_s",
 OWN = ("own_count", "own_distance", "own_age_log_s", "own_in_session", "own_bought", "own_share")
 
 
-def feature_names(sources: Sequence[CandidateSource]) -> tuple[str, ...]:
-    """The columns: per trained source its score, score / largest and signals; then the user's own."""
+def feature_names(sources: Sequence[CandidateSource], codes: UserCodes = NO_CODES) -> tuple[str, ...]:
+    """The columns: per trained source its score, score / largest and signals; then the user's own, their
+    attributes last."""
     names: list[str] = []
     for source in trained(sources):
         names += [source.name, f"{source.name}:share"]
         names += [f"{source.name}:{signal}" for signal in source.signal_names]
-    return (*names, *OWN, *USER)
+    return (*names, *OWN, *USER, *(f"user:{name}" for name in codes.names))
 
 
 def trained(sources: Sequence[CandidateSource]) -> list[TrainedSource]:
@@ -27,9 +29,13 @@ def trained(sources: Sequence[CandidateSource]) -> list[TrainedSource]:
 
 
 def features(
-    query: Query, positions: IntArray, raw: Mapping[str, FloatArray], sources: Sequence[CandidateSource]
+    query: Query,
+    positions: IntArray,
+    raw: Mapping[str, FloatArray],
+    sources: Sequence[CandidateSource],
+    codes: UserCodes = NO_CODES,
 ) -> FloatArray:
-    """(len(positions), len(feature_names(sources))) values of candidates.
+    """(len(positions), len(feature_names(sources, codes))) values of candidates.
 
     raw: by source name, scores aligned with `positions`; a source without any (late, failed) counts 0.
     """
@@ -45,11 +51,11 @@ def features(
         if source.signal_names:
             columns += list(source.signals(query, positions).T)
     columns += _own(query, positions)
-    row = _user(query)
+    row = np.r_[_user(query), query.attributes if query.attributes is not None else codes.missing]
     table = np.empty((len(columns) + len(row), len(positions)), np.float32)
     for column, values in enumerate(columns):
         table[column] = values
-    table[len(columns) :] = np.array(row, np.float32)[:, None]
+    table[len(columns) :] = row[:, None]
     return np.ascontiguousarray(table.T)
 
 

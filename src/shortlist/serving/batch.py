@@ -48,7 +48,7 @@ class Case:
 
     items, types, ts_s, weights, sessions: (n,) the past. last_ts_s: of anything they did. bought, counts:
     (m,) kept purchases. disliked: what they turned down. banned: what must not come. attributes: what the
-    shop knows of them, for rules. among: if given, exactly these are put in order.
+    shop knows of them, for rules and the ranker. among: if given, exactly these are put in order.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Batch:
         known = self._known(case, query)
         mask, by = allowed(known, self._rules), applied(known, self._rules)
         positions, scores, raw = NOTHING, _FLOATS, {}
-        if len(query.items):
+        if len(query.items) or query.attributes is not None:
             ranked = self._chain.rank(query, mask)
             scores = rerank.weighted(ranked.positions, ranked.scores, by.factors)
             order = rerank.ranking(scores)
@@ -181,6 +181,7 @@ class Batch:
             bought_counts=case.counts,
             against=case.disliked,
             against_weights=np.full(len(case.disliked), self._dislike, np.float32),
+            attributes=self._model.codes.row(case.attributes),
         )
 
     def _ordered(self, case: Case, query: Query, among: IntArray) -> list[Row]:

@@ -34,7 +34,14 @@ def ranker_saw(remade: Remade) -> dict[str, dict[str, float]]:
         return {}
     user = remade.past.features(remade.user_id, pool.user_version, pool.made_ms)
     code = category_code(inputs.category, then)
-    query = query_of(user, then, remade.settings.weights, category=code, context=inputs.context)
+    query = query_of(
+        user,
+        then,
+        remade.settings.weights,
+        category=code,
+        context=inputs.context,
+        attributes=remade.attributes(then),
+    )
     found = chain.gathered(query, np.ones(len(then.table), np.bool_))
     values = chain.features(query, found)
     rows = {then.table.ids[at]: row for row, at in enumerate(found.positions.tolist())}

@@ -57,10 +57,10 @@ class Inputs(Struct, frozen=True, omit_defaults=True):
     how: which way it was made. context, category, filter: what was asked. settings: names those that held.
     world: names the snapshot in its process; the order of items that came after training is its own.
     rules: the operator's that applied, whole. candidates: positions that were scored, packed; newer: ids of
-    those that came after training, in the order of their positions. trends: what trended. vectors: how often
-    items had been put into the world's vector indexes. prepared: how large the table was when what new users
-    are served from was made; 0: it was not used. gone: of what is not kept, because it was too much (rules)
-    or moved meanwhile (catalog, trends).
+    those that came after training, in the order of their positions. attributes: the user's, as the model read
+    them. trends: what trended. vectors: how often items had been put into the world's vector indexes.
+    prepared: how large the table was when what new users are served from was made; 0: it was not used. gone:
+    of what is not kept, because it was too much (rules) or moved meanwhile (catalog, trends).
     """
 
     how: How
@@ -72,6 +72,7 @@ class Inputs(Struct, frozen=True, omit_defaults=True):
     rules: tuple[Rule, ...] = ()
     candidates: str = ""
     newer: tuple[str, ...] = ()
+    attributes: tuple[float, ...] = ()
     trends: Trended | None = None
     vectors: int = 0
     prepared: int = 0
@@ -168,6 +169,7 @@ class Watch:
             rules=rules,
             candidates=packed(positions),
             newer=tuple(ids[at] for at in positions[np.searchsorted(positions, n) :].tolist()),
+            attributes=_row(query),
             trends=self.trends(code),
             vectors=snapshot.vector_changes,
             prepared=snapshot.prepared.size if explores else 0,
@@ -206,6 +208,10 @@ class Watch:
             exclude=tuple(exclude),
             gone=gone,
         )
+
+
+def _row(query: Query | None) -> tuple[float, ...]:
+    return () if query is None or query.attributes is None else tuple(query.attributes.tolist())
 
 
 def _is_long(rules: Sequence[Rule]) -> bool:

@@ -132,9 +132,10 @@ def query_of(
     *,
     category: int = -1,
     context: str = "browsing",
+    attributes: Mapping[str, Any] | None = None,
 ) -> Query:
-    """The user's past as the sources read it. The clock is the data's own (the model's end or the user's last
-    event), so that a slate does not change while nothing happens."""
+    """The user's past and attributes as the sources read them. The clock is the data's own (the model's end
+    or the user's last event), so that a slate does not change while nothing happens."""
     position = snapshot.table.position
     # What the survey's stars say of taste is a past, too: of the moment it was answered.
     stars = [Seen(item_id, "rating", features.answered_ts, 0) for item_id in liked(features)]
@@ -155,6 +156,7 @@ def query_of(
         bought_counts=list(features.purchased.values()),
         against=against,
         against_weights=[weights.dislike] * len(against),
+        attributes=snapshot.codes.row(attributes),
     )
 
 

@@ -158,7 +158,7 @@ def reasons(
             why, of = ("popular_category", categories[code]) if code >= 0 and code in own else ("popular", "")
         elif strongest in ("trending", "again"):
             why, of = strongest, ""
-        elif near < 0 or (strongest == "als" and count == 1):
+        elif near < 0 or strongest == "segment" or (strongest == "als" and count == 1):
             why, of = "taste", ""
         else:
             why, of = said_of[near]

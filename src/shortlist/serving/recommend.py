@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+import structlog
 
 from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
+from shortlist.catalog.store import CatalogUnavailable
 from shortlist.coldstart.fatigue import damped, damping
 from shortlist.coldstart.profile import liked
 from shortlist.coldstart.stage import Stages
@@ -26,6 +28,8 @@ from shortlist.serving.reasons import reasons
 from shortlist.serving.slate import BROWSING, CATALOG, FRESH, ONBOARDING
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import RuleSettings, Settings
+
+log = structlog.get_logger()
 
 WARM_ITEMS, WARM_TIMES = 50, 3
 NOT_TIRED: tuple[IntArray, FloatArray] = NOTHING, np.empty(0, np.float32)
@@ -76,7 +80,9 @@ class Recommender:
         watch = Watch(snapshot, settings)
         user = self.features.read([user_id], now_ms)[0]  # → feature store: GET user
         known = known_of(user, snapshot, settings.rules, self._attributes(user_id, snapshot))
-        query = query_of(user, snapshot, settings.weights, category=code, context=context)
+        query = query_of(
+            user, snapshot, settings.weights, category=code, context=context, attributes=known.attributes
+        )
         mask = allowed(known, settings.rules, code, context=context, where=where)
         by = applied(known, self.settings.rules, code, context)
         is_home = context == BROWSING and not category and not where
@@ -84,6 +90,7 @@ class Recommender:
         is_first = is_home and self.stages.is_first(user)
         missing: dict[str, str] = {}
         candidates = NOTHING
+        late = {"attributes": "late"} if known.attributes is None else {}
         if is_first:  # → flow 9: a new user
             items = first_slate.popular_items(user, known, mask, settings.cache.pool)
         else:
@@ -109,6 +116,7 @@ class Recommender:
             candidates=candidates,
             explores=share > 0.0,
         )
+        missing = {**missing, **late}
         return self._pool(known, items, missing, trace_id, tier, by=by, now_ms=now_ms, inputs=inputs), known
 
     def pool_of_history(
@@ -164,10 +172,10 @@ class Recommender:
         """What is known of somebody whose features cannot be read now: nothing, attributes neither."""
         return known_of(Features(), snapshot, self.settings.rules, None)
 
-    def query(self, user_id: str, snapshot: Snapshot) -> Query:
-        """A user's past as sources read it. Raises StoreUnavailable."""
+    def query(self, user_id: str, known: Known) -> Query:
+        """A user's past and attributes as sources read them. Raises StoreUnavailable."""
         user = self.features.read([user_id], self.now_ms())[0]
-        return query_of(user, snapshot, self.settings.weights)
+        return query_of(user, known.snapshot, self.settings.weights, attributes=known.attributes)
 
     def items(
         self,
@@ -249,9 +257,18 @@ class Recommender:
             inputs=inputs,
         )
 
-    def _attributes(self, user_id: str, snapshot: Snapshot) -> Mapping[str, Any]:
-        """Attributes, where somebody asks for them: a rule that hides must not be passed for want of them."""
-        return self.attributes(user_id) if snapshot.rulebook.reads_users else {}
+    def _attributes(self, user_id: str, snapshot: Snapshot) -> Mapping[str, Any] | None:
+        """Attributes, where somebody asks for them: a rule that hides must not be passed for want of them,
+        the ranker does without (None)."""
+        if snapshot.rulebook.reads_users:
+            return self.attributes(user_id)
+        if not len(snapshot.codes):
+            return {}
+        try:
+            return self.attributes(user_id)
+        except CatalogUnavailable as error:
+            log.warning("slate without attributes", error=str(error))
+            return None
 
     def _trending(self, snapshot: Snapshot) -> IntArray:
         return snapshot.trending(-1, self.settings.candidates.trending)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -193,6 +193,10 @@ class Remade:
         features = self.past.features(self.user_id, read.user, read.now_ms)
         return base, known_of(features, then, self.settings.rules)
 
+    def attributes(self, then: Snapshot) -> Mapping[str, Any]:
+        """The user's that the model read."""
+        return then.codes.attributes(self.inputs.attributes)
+
     # --- the pool --------------------------------------------------------------------------------------
 
     def _pool_part(self) -> tuple[Part, int, bool]:
@@ -223,7 +227,8 @@ class Remade:
         if inputs.how == HISTORY:
             raise InputGone("past", "the past that the request brought was not kept, as it promises")
         reader = OneUser(self.past, self.user_id, pool.user_version)
-        recommender = Recommender(reader, self.settings, lambda: pool.made_ms, lambda user_id: {})
+        told = self.attributes(then)
+        recommender = Recommender(reader, self.settings, lambda: pool.made_ms, lambda user_id: told)
         missing = {name: why for name, why in pool.missing.items() if name != "ranker"}
         if inputs.how == FALLBACK:
             known = recommender.know(self.user_id, then)

@@ -305,7 +305,7 @@ class Serving:
             recommender, rules = self._recommender, self.settings.rules
             if user_id is not None:
                 known = recommender.know(user_id, now_snapshot)
-                query = recommender.query(user_id, now_snapshot)
+                query = recommender.query(user_id, known)
             else:
                 known, query = recommender.nobody(now_snapshot), history_query(history, now_snapshot)
             return (yield from rank.ranked(items, query, known, rules, request_id or self._ids(), began))

@@ -10,6 +10,7 @@ import numpy as np
 
 from shortlist.arrays import IntArray
 from shortlist.candidates.als import Als
+from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import CandidateSource
 from shortlist.candidates.trained import TrainedSource
@@ -62,6 +63,11 @@ class Snapshot:
         indexes = [source.index for source in sources if isinstance(source, VectorSource)]
         return sum(index.serial for index in indexes if isinstance(index, LiveIndex))
 
+    @property
+    def codes(self) -> UserCodes:
+        """Of the users' attributes that the model reads."""
+        return self.model.codes if self.model is not None else NO_CODES
+
     def popular(self, category: int = -1) -> IntArray:
         """Positions of the most popular items, of one category or (-1) overall; servable or not."""
         categories = self.table.category
@@ -110,7 +116,7 @@ def snapshot(
         sources: list[CandidateSource] = list(model.sources.values())
         if trends is not None and settings.trending > 0:
             sources.append(Trending(trends, table))
-        chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool)
+        chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool, model.codes)
     return Snapshot(table, model, chain, trends, rulebook or Rulebook(table), _prepared(model, table))
 
 

@@ -69,7 +69,8 @@ def explain(
 ) -> Explanation:
     """Work out a user's slate of `limit` again and say where `item_id` stands in it.
 
-    attributes: of the user, for operator rules. Boosts and pins change no rank here, only what is taken out.
+    attributes: of the user, for operator rules and the ranker. Boosts and pins change no rank here, only what
+    is taken out.
 
     What keeps the item out by a filter is named, and it is then ranked as if it were not so.
     Raises ValueError when the snapshot has no model.
@@ -78,7 +79,7 @@ def explain(
         raise ValueError("an explanation needs a model")
     table, chain = snapshot.table, snapshot.chain
     at = table.position(item_id)
-    query = query_of(features, snapshot, settings.weights)
+    query = query_of(features, snapshot, settings.weights, attributes=attributes)
     known = known_of(features, snapshot, settings.rules, attributes or {})
     mask = allowed(known, settings.rules)
     kept_out = list(filters(item_id, features, snapshot, settings))

@@ -120,7 +120,7 @@ class Worlds:
             if trends is not None and settings.candidates.trending > 0:
                 sources.append(Trending(trends, table))
             of = settings.candidates
-            chain = StoredChain(sources, limits(of), model.ranker, model.blend, of.pool)
+            chain = StoredChain(sources, limits(of), model.ranker, model.blend, of.pool, model.codes)
         return replace(
             base.snapshot, table=table, chain=chain, trends=trends, rulebook=book, popular_lists={}
         )

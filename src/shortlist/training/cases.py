@@ -1,11 +1,13 @@
 """A past and what came after it: what the ranker learns from and what evaluation asks."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.arrays import BoolArray, FloatArray, IntArray
+from shortlist.candidates.attributes import People
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
 from shortlist.events.interactions import Interactions
@@ -17,6 +19,7 @@ class Case:
 
     items, ts_s, weights, sessions, purchases: the past, oldest first. relevant: distinct items of the very
     next step. later: distinct others that came after it. among: the only items to rank; None: all there are.
+    user: their code; -1 where nothing depends on who it is. attributes: theirs, encoded; None: none is known.
     """
 
     items: IntArray
@@ -27,6 +30,8 @@ class Case:
     relevant: IntArray
     later: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
     among: IntArray | None = None
+    user: int = -1
+    attributes: FloatArray | None = None
 
     def query(self, now_s: float) -> Query:
         """As serving would make it."""
@@ -40,7 +45,15 @@ class Case:
             now_s=latest,
             bought=bought.astype(np.int32),
             bought_counts=counts.astype(np.float32),
+            attributes=self.attributes,
         )
+
+
+def known(cases: Sequence[Case], people: People) -> list[Case]:
+    """The same cases with their users' attributes."""
+    if not len(people.codes):
+        return list(cases)
+    return [replace(case, attributes=people.row(case.user)) if case.user >= 0 else case for case in cases]
 
 
 def pasts(data: Interactions) -> list[slice]:

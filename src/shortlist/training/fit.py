@@ -1,7 +1,8 @@
 """From interactions to everything a model version is made of."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import structlog
@@ -10,12 +11,14 @@ from threadpoolctl import threadpool_limits
 from shortlist.arrays import FloatArray
 from shortlist.candidates.again import Again
 from shortlist.candidates.als import Als
+from shortlist.candidates.attributes import NOBODY, People, UserCodes, names_of
 from shortlist.candidates.bought_together import BoughtTogether
 from shortlist.candidates.content import Content
 from shortlist.candidates.graph import Graph
 from shortlist.candidates.item_knn import ItemKnn
 from shortlist.candidates.item_to_item import ItemToItem
 from shortlist.candidates.popular import Popular
+from shortlist.candidates.segment import Segment
 from shortlist.candidates.session import Session
 from shortlist.candidates.trained import TrainedSource
 from shortlist.candidates.transitions import Transitions
@@ -23,11 +26,13 @@ from shortlist.catalog.encoder import Encoder
 from shortlist.catalog.encoder_tfidf import TfidfEncoder
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
+from shortlist.catalog.users_store import Attributes
 from shortlist.events.interactions import Interactions
 from shortlist.progress import Report
 from shortlist.ranking.blend import Blend, untrained, with_repeats
 from shortlist.ranking.chain import Chain
 from shortlist.settings import CandidateSettings, Settings, TrainingSettings
+from shortlist.training.cases import known
 from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, trained
 from shortlist.training.rows import Rows, Seen, ndcg, rows_of
 from shortlist.training.windows import Window, windows
@@ -44,11 +49,13 @@ RARE = 0.02  # share of steps back to something seen, below which seen items are
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the data decides. regularization, confidence: ALS's λ and α. graph: whether GF-CF is a source."""
+    """What the data decides. regularization, confidence: ALS's λ and α. graph: whether GF-CF is a source.
+    people: users' attributes, where models learn from them."""
 
     regularization: float
     confidence: float
     graph: bool
+    people: People = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,15 @@ class Fitted:
     """What training made. sources: by name. encoder: of the items' texts. ranker: None where the blend won,
     or none was trained.
 
-    metrics: figures on the later slice that chose between them. params: what was chosen.
+    codes: of users' attributes. metrics: figures on the later slice that chose between them. params: what was
+    chosen.
     """
 
     sources: dict[str, TrainedSource]
     encoder: Encoder
     ranker: FittedRanker | None
     blend: Blend
+    codes: UserCodes
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
 
@@ -82,26 +91,36 @@ def fit(
     settings: Settings,
     report: Report,
     fit_encoder: FitEncoder = fit_tfidf,
+    attributes: Mapping[str, Attributes] = MappingProxyType({}),
 ) -> Fitted:
     """Fit the sources on all of `data`, and the ranker on what models of earlier data would have said.
 
-    data: item codes are positions of `items`. Raises EncoderError.
+    data: item codes are positions of `items`. attributes: of users who have any, as they are now; those that
+    the settings name are learned from. Raises EncoderError.
     """
     # Thousands of products too small to share: two BLAS threads that wait spinning for each other made the
     # features of a million interactions take 200 s instead of 15.
     with threadpool_limits(1, "blas"):
-        return _fitted(data, items, settings, report, fit_encoder)
+        people = People.fit(names_of(settings.training.user_attributes), data.user_ids, attributes)
+        return _fitted(data, items, settings, report, fit_encoder, people)
 
 
 def _fitted(
-    data: Interactions, items: ItemTable, settings: Settings, report: Report, fit_encoder: FitEncoder
+    data: Interactions,
+    items: ItemTable,
+    settings: Settings,
+    report: Report,
+    fit_encoder: FitEncoder,
+    people: People,
 ) -> Fitted:
     training = settings.training
     encoder, texts = encoded(items, len(data.item_ids), training, report, fit_encoder)
-    learn, later = windows(data, training.seed)
+    learn, later = (
+        replace(window, cases=known(window.cases, people)) for window in windows(data, training.seed)
+    )
     seen = _seen(learn, later, settings)
     als = _als_options(learn, items, training, seen, report)
-    options = Options(*als, graph=_has_no_order(learn, items, training, seen))
+    options = Options(*als, graph=_has_no_order(learn, items, training, seen), people=people)
     params = {
         "als.regularization": f"{options.regularization:g}",
         "als.confidence": f"{options.confidence:g}",
@@ -120,7 +139,7 @@ def _fitted(
     params["encoder"] = encoder.name
     params["ranker.trees"] = str(ranker.trees if ranker else 0)
     sources = fit_sources(data, items, training, options, report, "models", texts)
-    return Fitted(sources, encoder, ranker, blend, metrics, params)
+    return Fitted(sources, encoder, ranker, blend, people.codes, metrics, params)
 
 
 def encoded(
@@ -141,7 +160,7 @@ def encoded(
 
 def limits(settings: CandidateSettings) -> dict[str, int]:
     """Candidates by source name, as the settings say."""
-    sources: tuple[type[TrainedSource], ...] = (*_PLAIN, Als, Content, ItemToItem)
+    sources: tuple[type[TrainedSource], ...] = (*_PLAIN, Als, Content, ItemToItem, Segment)
     return {source.name: int(getattr(settings, source.name)) for source in sources}
 
 
@@ -175,6 +194,8 @@ def fit_sources(
     for number, source in enumerate(plain):
         report(stage, (3 + number) / steps)
         sources[source.name] = source.fit(data, items, settings)
+    if len(options.people.codes):
+        sources[Segment.name] = Segment.fit(data, items, settings, people=options.people)
     report(stage, 1.0)
     return sources
 
@@ -195,7 +216,9 @@ def _second_stage(
     def chain(window: Window, stage: str) -> Chain:
         sources = fit_sources(window.known, items, training, options, report, stage, texts)
         most = limits(settings.candidates)
-        return Chain(list(sources.values()), most, None, untrained(), settings.candidates.pool)
+        return Chain(
+            list(sources.values()), most, None, untrained(), settings.candidates.pool, options.people.codes
+        )
 
     def rows(chain: Chain, window: Window, negatives: int | None, stage: str) -> Rows:
         return rows_of(

@@ -1,10 +1,11 @@
 """The second stage: LambdaRank on the first stage's scores, its size chosen on a later slice, as ONNX."""
 
+import re
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from scipy import optimize
+from scipy import optimize, special
 
 from shortlist.arrays import FloatArray
 from shortlist.ranking.blend import Blend
@@ -94,7 +95,8 @@ def sized(
 def _dataset(rows: Rows, names: tuple[str, ...], reference: Any = None) -> Any:
     import lightgbm
 
-    plain = [name.replace(":", "_") for name in names]  # LightGBM refuses some punctuation
+    # LightGBM refuses some punctuation, and two columns of one name.
+    plain = [f"{number}_{re.sub(r'[^0-9A-Za-z]', '_', name)}" for number, name in enumerate(names)]
     return lightgbm.Dataset(
         rows.features, label=rows.grades, group=rows.groups, feature_name=plain, reference=reference
     )
@@ -166,7 +168,9 @@ def blended(learn: Rows, later: Rows, names: tuple[str, ...]) -> tuple[Blend, fl
     Returns the blend, its NDCG@20 there, and that of each source alone.
     """
     shares = {
-        name.removesuffix(":share"): column for column, name in enumerate(names) if name.endswith(":share")
+        source: column
+        for column, name in enumerate(names)
+        if name.endswith(":share") and (source := name.removesuffix(":share")) in names
     }
     columns = list(shares.values())
     weights, bias = _logistic(learn.features[:, columns], learn.grades > 0)
@@ -191,7 +195,7 @@ def _logistic(x: FloatArray, came_true: Any) -> tuple[list[float], float]:
 
     def loss(at: Any) -> tuple[float, Any]:
         z = x @ at[:-1] + at[-1]
-        error = 1 / (1 + np.exp(-z)) - y
+        error = special.expit(z) - y
         value = float(np.mean(np.logaddexp(0, z) - y * z)) + 1e-4 * float(at[:-1] @ at[:-1])
         return value, np.r_[x.T @ error / len(y) + 2e-4 * at[:-1], error.mean()]
 

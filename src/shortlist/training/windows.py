@@ -147,6 +147,7 @@ def _case(ordered: Interactions, start: int, step: int, step_end: int, end: int)
         ordered.purchases[past],
         relevant=relevant,
         later=later,
+        user=int(ordered.users[start]),
     )
 
 

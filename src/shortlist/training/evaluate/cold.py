@@ -168,7 +168,7 @@ def _lines(
             model_version="evaluated",
         )
     blend, chain = (
-        Chain(list(sources.values()), most, scorer, fitted.blend, settings.candidates.pool)
+        Chain(list(sources.values()), most, scorer, fitted.blend, settings.candidates.pool, fitted.codes)
         for scorer in (None, ranker)
     )
     now_s = float(trial.data.ts_s[-1])

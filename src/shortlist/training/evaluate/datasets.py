@@ -1,6 +1,6 @@
 """The public data sets as trials: read from a folder beside the project, never shipped with it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -66,14 +66,20 @@ def ml_1m(folder: Path) -> list[Trial]:
     for user, case in zip(users, full, strict=True):
         negatives = sampled[int(user)]
         one = np.unique(np.concatenate([negatives[negatives != case.relevant[0]], case.relevant]))
-        among.append(
-            Case(case.items, case.ts_s, case.weights, case.sessions, case.purchases, case.relevant, among=one)
-        )
+        among.append(replace(case, among=one))
     headline = ("HR@10", "NDCG@10")
+    people = _read(
+        "select user, gender, age::int age, occupation from read_parquet($users)",
+        users=folder / "users.parquet",
+    )
+    attributes = _attributes(people, "user")
     return [
-        Trial("ncf-ml-1m", "LOO99", data, table, among, headline, (10,), excludes_seen=True),
-        Trial("ncf-ml-1m", "LOO-full", data, table, full, headline, (10,), excludes_seen=True),
-    ]
+        Trial(
+            "ncf-ml-1m", protocol, data, table, cases, headline, (10,),
+            excludes_seen=True, attributes=attributes,
+        )
+        for protocol, cases in (("LOO99", among), ("LOO-full", full))
+    ]  # fmt: skip
 
 
 def ml_latest_small(folder: Path) -> list[Trial]:
@@ -98,7 +104,13 @@ def ml_100k(folder: Path) -> list[Trial]:
         events=folder / "u.data.gz",
     )
     table = _bare(rows["i"])
-    return [_temporal("ml-100k", rows["u"], rows["i"], rows["ts"], table)]
+    people = _read(
+        """select * from read_csv($users, header=false, delim='|',
+        names=['user','age','gender','occupation','zip'], types={'zip': 'varchar'})""",
+        users=folder / "u.user",
+    )
+    trial = _temporal("ml-100k", rows["u"], rows["i"], rows["ts"], table)
+    return [replace(trial, attributes=_attributes(people, "user"))]
 
 
 def online_retail(folder: Path) -> list[Trial]:
@@ -211,6 +223,15 @@ def _temporal(
     return Trial(name, "TIME", data, table, _cases(data, wanted), headline, (10, 20), excludes_seen=True)
 
 
+def _attributes(rows: Mapping[str, NDArray[Any]], user: str) -> dict[str, dict[str, Any]]:
+    """By user id, from columns of which one is the user's."""
+    columns = {name: values.tolist() for name, values in rows.items() if name != user}
+    return {
+        str(user_id): dict(zip(columns, values, strict=True))
+        for user_id, *values in zip(rows[user].tolist(), *columns.values(), strict=True)
+    }
+
+
 def _cases(data: Interactions, wanted: dict[str, Any]) -> list[Case]:
     """One case per wanted user of `data`, in the order of their ids; users with nothing to find are none."""
     ordered = by_user(data)
@@ -228,6 +249,7 @@ def _cases(data: Interactions, wanted: dict[str, Any]) -> list[Case]:
                     ordered.sessions[past],
                     ordered.purchases[past],
                     relevant=np.unique(wanted[user]).astype(np.int32),
+                    user=code.get(user, -1),
                 )
             )
     return cases

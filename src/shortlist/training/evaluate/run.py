@@ -79,7 +79,7 @@ def run(
         own = _settings_for(trial, settings)
         if trial.repeats not in fitted:
             began = time.perf_counter()
-            made = fit(trial.data, trial.items, own, report, fit_encoder)
+            made = fit(trial.data, trial.items, own, report, fit_encoder, trial.attributes)
             fitted[trial.repeats] = (made, time.perf_counter() - began)
         model, seconds = fitted[trial.repeats]
         with threadpool_limits(1, "blas"):  # as serving has it
@@ -105,8 +105,9 @@ def measured(
             model_version="evaluated",
         )
     most, pool = limits(settings.candidates), settings.candidates.pool
-    whole = Chain(sources, most, scorer, fitted.blend, pool)
-    blend = Chain(sources, most, None, fitted.blend, pool)
+    whole = Chain(sources, most, scorer, fitted.blend, pool, fitted.codes)
+    blend = Chain(sources, most, None, fitted.blend, pool, fitted.codes)
+    cases = trial.known(fitted.codes)
 
     def dense(scores: Callable[[Case], FloatArray]) -> Ranking:
         def ranking(case: Case) -> IntArray:
@@ -167,7 +168,7 @@ def measured(
     for number, (name, kind, ranking) in enumerate(methods):
         report(stage, number / len(methods))
         began = time.perf_counter()
-        lists = [ranking(case) for case in trial.cases]
+        lists = [ranking(case) for case in cases]
         took_ms = (time.perf_counter() - began) / max(len(lists), 1) * 1e3
         figures = mean(
             [measure(ranked, c.relevant, trial.cuts) for ranked, c in zip(lists, trial.cases, strict=True)]
@@ -194,5 +195,5 @@ def _some(trial: Trial, cases: int) -> Trial:
     picked = [trial.cases[int(number * step)] for number in range(cases)]
     return Trial(
         trial.name, trial.protocol, trial.data, trial.items, picked, trial.headline, trial.cuts,
-        excludes_seen=trial.excludes_seen, repeats=trial.repeats,
+        excludes_seen=trial.excludes_seen, repeats=trial.repeats, attributes=trial.attributes,
     )  # fmt: skip
