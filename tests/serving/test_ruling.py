@@ -138,7 +138,9 @@ def test_a_dry_run_says_what_a_draft_would_change_and_changes_nothing(
         shop.log.wait("recommendation.impressions", ends, 5.0)
         sampled = sample_of(shop.log, 1_000)
         assert [slate.items for slate in sampled.slates].count(shown) == 1
-        assert len(sampled.slates) == 3
+        assert len(sampled.slates) == len(sampled.pools) == 3
+        one = sample_of(shop.log, 1)
+        assert [*one.pools] == [slate.trace_id for slate in one.slates]  # others are not kept in memory
 
         before = await desk.ruling.dry_run(None, 1_000)
         assert (before.affected, before.lost) == (0, [])

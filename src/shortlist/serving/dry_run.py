@@ -1,9 +1,10 @@
 """What a rule would do: logged slates, cut again from their pools with and without it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from msgspec import Struct
 
 from shortlist.catalog.rule import Rule
 from shortlist.catalog.table import ItemTable
-from shortlist.events.log import SERVED, EventLog
+from shortlist.events.log import SERVED, EventLog, Stored
 from shortlist.events.scan import scan
 from shortlist.ranking import rerank
 from shortlist.serving.cache import Pool
@@ -22,8 +23,11 @@ from shortlist.serving.slate import BROWSING
 from shortlist.serving.snapshot import Snapshot
 from shortlist.settings import RuleSettings
 
+T = TypeVar("T")
+
 SAMPLE, MOST = 500, 2_000  # slates looked at when nobody says, and at most
-TAIL = 400  # last records of each partition of the log: pools of about 10 kB, 32 MB in all
+TAIL = 400  # last records of each partition of the log that are looked at
+AT_ONCE = 50  # records in memory, of up to 60 kB each
 TOP = 20  # items gained or lost that are named
 SEED = 7  # of the choice among more slates than are looked at
 
@@ -42,15 +46,27 @@ class _Slate(Struct, frozen=True):
     items: list[str] = []
 
 
+class _Named(Struct, frozen=True):
+    """Which pool a record holds."""
+
+    trace_id: str
+
+
 class _Record(Struct, frozen=True):
     """A record of the log of slates served: slates, or a pool."""
 
-    kind: str
     slates: list[_Slate] = []
-    pool: Pool | None = None
+    pool: _Named | None = None
+
+
+class _Whole(Struct, frozen=True):
+    """A record of a pool with all that it holds: 75 kB in memory, so only those of the sample are read."""
+
+    pool: Pool
 
 
 _decode = msgspec.json.Decoder(_Record).decode
+_decode_whole = msgspec.json.Decoder(_Whole).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +111,21 @@ class DryRun(Struct, frozen=True):
 def sample_of(log: EventLog, most: int) -> Sample:
     """At most `most` of the last slates that came from pools, evenly by chance. Blocking."""
     slates: list[_Slate] = []
-    pools: dict[str, Pool] = {}
-    for record in _tail(log):
+    places: dict[str, Stored] = {}
+    for stored in _tail(log):
+        record = _read(stored, _decode)
+        if record is None:
+            continue
         slates += [slate for slate in record.slates if slate.trace_id]
         if record.pool is not None:
-            pools[record.pool.trace_id] = record.pool
-    slates = [slate for slate in slates if slate.trace_id in pools]
+            places[record.pool.trace_id] = msgspec.structs.replace(stored, value=b"")
+    slates = [slate for slate in slates if slate.trace_id in places]
     if len(slates) > most:
         chosen = np.random.default_rng(SEED).choice(len(slates), most, replace=False)
         slates = [slates[at] for at in chosen.tolist()]
+    pools = dict(_pools(log, [places[trace_id] for trace_id in {slate.trace_id for slate in slates}]))
+    # A pool that went meanwhile, or of another version's making, takes its slates along.
+    slates = [slate for slate in slates if slate.trace_id in pools]
     return Sample(sorted(slates, key=lambda slate: slate.ts), pools)
 
 
@@ -205,12 +227,24 @@ def _title(item_id: str, table: ItemTable) -> str:
     return item.title if item is not None else ""
 
 
-def _tail(log: EventLog) -> Iterator[_Record]:
+def _tail(log: EventLog) -> Iterator[Stored]:
     """The last records of each partition, as far as they can be read."""
     begins, ends = log.begins(SERVED), log.ends(SERVED)
     for partition, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        for stored in scan(log, SERVED, partition, max(begin, end - TAIL), end):
-            try:
-                yield _decode(stored.value)
-            except msgspec.DecodeError:  # written by another version
-                continue
+        yield from scan(log, SERVED, partition, max(begin, end - TAIL), end, at_once=AT_ONCE)
+
+
+def _pools(log: EventLog, places: Iterable[Stored]) -> Iterator[tuple[str, Pool]]:
+    for place in places:
+        for stored in scan(log, SERVED, place.partition, place.offset, place.offset + 1):
+            record = _read(stored, _decode_whole)
+            if record is not None:
+                yield record.pool.trace_id, record.pool
+
+
+def _read(stored: Stored, decode: Callable[[bytes], T]) -> T | None:
+    """A record; None for one that another version wrote."""
+    try:
+        return decode(stored.value)
+    except msgspec.DecodeError:
+        return None
