@@ -186,6 +186,16 @@ def test_bulk_replaces_in_one_go_and_names_the_bad_one(shop: Running) -> None:
         assert why in refused.json()["detail"]
 
 
+def test_a_catalog_that_is_sent_again_does_not_make_its_items_new(shop: Running) -> None:
+    for bulk in ([{"item_id": "a", "added_ms": 7}, {"item_id": "b"}], [{"item_id": "a"}, {"item_id": "b"}]):
+        before = {item_id: item.added_ms for item_id, item in shop.catalog.items.items()}
+        assert ask(shop, "POST", "/items", "s", "admin", json=bulk).status_code == 200
+        after = {item_id: item.added_ms for item_id, item in shop.catalog.items.items()}
+        assert after.items() >= before.items()
+    assert after["a"] == 7
+    assert after["b"] > 1_700_000_000_000
+
+
 def test_writing_waits_until_slates_show_it(running: Callable[..., Running]) -> None:
     shown = []
 

@@ -9,6 +9,7 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import ItemUnknown
@@ -79,10 +80,17 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     async def post_items(
         request: Request[Any, Any, Any], given: Given[NewItem | list[NewItem]]
     ) -> Response[ItemsWritten]:
-        """Create one item (409 where it exists), or insert and replace up to 1,000 in one transaction."""
+        """Create one item (409 where it exists), or insert and replace up to 1,000 in one transaction.
+
+        `added_ms` is now where it is missing; of an item that is there already it stays."""
         now_ms = time.time_ns() // 1_000_000
         if isinstance(given, list):
-            items = [_item(new, f"[{index}].item_id", now_ms) for index, new in enumerate(given)]
+            items = [_item(new, f"[{index}].item_id", 0) for index, new in enumerate(given)]
+            known = await shop.items.get([item.item_id for item in items])
+            items = [
+                item if item.added_ms else replace(item, added_ms=was.added_ms if was is not None else now_ms)
+                for item, was in zip(items, known, strict=True)
+            ]
             version, status = await shop.items.put(items), 200
         else:
             items = [_item(given, "item_id", now_ms)]
