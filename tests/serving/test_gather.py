@@ -193,7 +193,7 @@ def test_a_failure_of_the_steps_ends_neither_thread_nor_gatherer(gatherer: Asked
 
 
 def test_two_calls_for_help_at_once_are_two_threads_work() -> None:
-    gatherer = Gatherer(5.0)
+    gatherer = Gatherer(5.0, in_flight=4)
 
     def waits(let_go: threading.Event) -> None:
         let_go.wait(10)

@@ -7,9 +7,12 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+import numpy as np
 import pytest
 from tests.serving.conftest import Noted, Shop, catalog, fitted, ids, run
 
+from shortlist.arrays import FloatArray, IntArray
+from shortlist.candidates.dense import NOTHING
 from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import ItemUnknown
@@ -304,6 +307,28 @@ def test_only_age_serves_stale_and_the_next_answer_is_new(shop: Shop, model: Mod
             assert msgspec.json.decode(await recomputed(serving, "zoe"))["tier"] == "cache"
             shop.now += 86_400_000 + 1
             assert (await serving.recommend(Ask(user_id="zoe"))).tier == "fresh"
+
+    run(scenario)
+
+
+def test_as_many_slates_as_threads_have_all_their_sources(shop: Shop, model: Model) -> None:
+    shop.use(serving={"miss_threads": 6})
+    together = threading.Barrier(6)
+
+    class Meets(Stuck):
+        def candidates(self, query: Query, limit: int) -> Candidates:
+            together.wait(10)
+            return NOTHING
+
+        def score(self, query: Query, positions: IntArray) -> FloatArray:
+            return np.zeros(len(positions), np.float32)
+
+    async def scenario() -> None:
+        sources = {**model.sources, "popular": Meets()}
+        slow = Model(**{**{f: getattr(model, f) for f in model.__slots__}, "sources": sources})
+        with shop.serving(model=slow) as serving:
+            asked = [serving.recommend(Ask(user_id=f"user {n}")) for n in range(6)]
+            assert [slate.missing for slate in await asyncio.gather(*asked)] == [{}] * 6
 
     run(scenario)
 

@@ -54,7 +54,7 @@ class Gatherer:
     """Threads shared by all slates, with a bound per source."""
 
     def __init__(
-        self, deadline_s: float, *, in_flight: int = 4, on_stuck: Callable[[int], None] | None = None
+        self, deadline_s: float, *, in_flight: int, on_stuck: Callable[[int], None] | None = None
     ) -> None:
         """deadline_s: after a slate's sources began. in_flight: most calls of one source that may run, over
         all slates. on_stuck: told the identity of a thread that a source keeps beyond the deadline: it will

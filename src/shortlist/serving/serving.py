@@ -102,7 +102,11 @@ class Serving:
         self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
         self._recommender = Recommender(features, settings, now_ms, attributes)
         self._miss = Workers("miss", settings.serving.miss_threads)
-        self._gather = Gatherer(settings.candidates.deadline_ms / 1000.0, on_stuck=self._miss.replace)
+        self._gather = Gatherer(
+            settings.candidates.deadline_ms / 1000.0,
+            in_flight=2 * (settings.serving.miss_threads + 1),  # its threads, and as many in their place
+            on_stuck=self._miss.replace,
+        )
         self._quick = Workers("quick", 1)
         self._aside = Workers("aside", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
