@@ -1,6 +1,7 @@
 """Items like the last ones in words, category and brand: works for what nobody has touched yet."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -77,6 +78,12 @@ class Content(VectorSource):
     def live(self, table: ItemTable, base: VectorIndex | None = None) -> Self:
         """See `VectorSource`; categories are the table's own."""
         twin = super().live(table, base)
+        twin._table = table
+        return twin
+
+    def over(self, table: ItemTable) -> Self:
+        """See `VectorSource`."""
+        twin = copy(self)
         twin._table = table
         return twin
 

@@ -48,6 +48,10 @@ class VectorSource(TrainedSource):
         twin.index = LiveIndex(base or self.index)
         return twin
 
+    def over(self, table: ItemTable) -> Self:
+        """A twin with the very same vectors that reads what else it says of items from another table."""
+        return self
+
     def candidates(self, query: Query, limit: int) -> Candidates:
         """The best, best first."""
         user = self.user(query)

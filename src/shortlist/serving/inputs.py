@@ -22,7 +22,7 @@ MISS: How = "miss"
 HISTORY: How = "history"
 FALLBACK: How = "fallback"
 
-CATALOG, TRENDS, RULES, EXCLUDED = "catalog", "trends", "rules", "exclude"
+CATALOG, VECTORS, TRENDS, RULES, EXCLUDED = "catalog", "vectors", "trends", "rules", "exclude"
 RULES_KEPT = 20_000  # characters of conditions of one pool; a shop of 20 rules has about 2,000
 EXCLUDED_KEPT = 200  # items that a request leaves out and its record names
 
@@ -60,7 +60,7 @@ class Inputs(Struct, frozen=True, omit_defaults=True):
     those that came after training, in the order of their positions. attributes: the user's, as the model read
     them. trends: what trended. vectors: how often items had been put into the world's vector indexes.
     prepared: how large the table was when what new users are served from was made; 0: it was not used. gone:
-    of what is not kept, because it was too much (rules) or moved meanwhile (catalog, trends).
+    of what is not kept, because it was too much (rules) or moved meanwhile (catalog, vectors, trends).
     """
 
     how: How
@@ -102,11 +102,12 @@ class CutInputs(Struct, frozen=True, omit_defaults=True):
 class Watch:
     """Looks at what can change while a slate is made, before and after."""
 
-    __slots__ = ("_columns", "_settings", "_snapshot", "_weights")
+    __slots__ = ("_columns", "_settings", "_snapshot", "_vectors", "_weights")
 
     def __init__(self, snapshot: Snapshot, settings: Settings) -> None:
         self._snapshot, self._settings = snapshot, settings
         self._columns: Columns = snapshot.table.columns
+        self._vectors = snapshot.vector_changes
         self._weights = snapshot.trends.weights() if snapshot.trends is not None else None
 
     def trends(self, code: int = -1) -> Trended | None:
@@ -130,6 +131,8 @@ class Watch:
         trends, found = self._snapshot.trends, []
         if self._snapshot.table.columns is not self._columns:
             found.append(CATALOG)
+        if self._snapshot.vector_changes != self._vectors:
+            found.append(VECTORS)
         if trends is not None and trends.weights() is not self._weights:
             found.append(TRENDS)
         return tuple(found)
@@ -171,7 +174,7 @@ class Watch:
             newer=tuple(ids[at] for at in positions[np.searchsorted(positions, n) :].tolist()),
             attributes=_row(query),
             trends=self.trends(code),
-            vectors=snapshot.vector_changes,
+            vectors=self._vectors,
             prepared=snapshot.prepared.size if explores else 0,
             gone=gone,
         )
@@ -189,7 +192,7 @@ class Watch:
     ) -> CutInputs:
         """The same of a slate that was cut. made: what its pool read."""
         rules: tuple[Rule, ...] | None = rules_of(by, self._snapshot)
-        gone = tuple(name for name in self.moved() if name != TRENDS or reads_trends)
+        gone = tuple(name for name in self.moved() if name == CATALOG or (name == TRENDS and reads_trends))
         if made is not None and rules == made.rules and RULES not in made.gone:
             rules = None
         elif _is_long(rules or ()):

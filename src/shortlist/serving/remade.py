@@ -42,6 +42,7 @@ NAMES = 5  # items that a message names
 
 MOVED = {
     "catalog": "the catalog changed while it was made",
+    "vectors": "vectors of items that came or changed were put in while it was made",
     "trends": "what trended changed while it was made",
     "rules": "the operator's rules of then were too long to keep",
     "exclude": "the request left out more items than its record names",
@@ -269,7 +270,7 @@ class Remade:
         if is_other or snapshot.vector_changes != inputs.vectors:
             names = self._outside_training(snapshot, candidates)
             if names:
-                why = "vectors of items that came or changed after training were made anew since: "
+                why = "vectors of items that came or changed after training have come since, or anew: "
                 causes.append(Missing("vectors", why + ", ".join(names)))
         if is_other and any(CATALOG in item.sources for item in self.pool.items):
             why = "the order of the catalog's items was another before the server was started or trained anew"

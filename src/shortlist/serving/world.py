@@ -8,7 +8,9 @@ import msgspec
 
 from shortlist.arrays import BoolArray, IntArray
 from shortlist.candidates.source import Candidates, CandidateSource
+from shortlist.candidates.trained import TrainedSource
 from shortlist.candidates.trending import Trending
+from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.past import CatalogGone, CatalogPast
 from shortlist.catalog.rule import Rule
 from shortlist.catalog.table import ItemTable
@@ -116,13 +118,24 @@ class Worlds:
         book = Rulebook(table, [_always(rule) for rule in rules], lambda: now_ms)
         chain = None
         if model is not None:
-            sources: list[CandidateSource] = list(model.sources.values())
+            over: dict[str, TrainedSource] = {
+                name: source.over(table) if isinstance(source, VectorSource) else source
+                for name, source in model.sources.items()
+            }
+            model = replace(model, sources=over)
+            sources: list[CandidateSource] = list(over.values())
             if trends is not None and settings.candidates.trending > 0:
                 sources.append(Trending(trends, table))
             of = settings.candidates
             chain = StoredChain(sources, limits(of), model.ranker, model.blend, of.pool, model.codes)
         return replace(
-            base.snapshot, table=table, chain=chain, trends=trends, rulebook=book, popular_lists={}
+            base.snapshot,
+            table=table,
+            model=model,
+            chain=chain,
+            trends=trends,
+            rulebook=book,
+            popular_lists={},
         )
 
 
