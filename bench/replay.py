@@ -178,7 +178,7 @@ async def moved(shop: Lived, serving: Serving) -> None:
         await shop.change(item_id, None, serving)
     elif item_id in shop.items:
         changes: list[dict[str, object]] = [{"stock": 0}, {"price": 95.0}, {"hidden": True}, {"margin": 0.01}]
-        item = msgspec.structs.replace(shop.items[item_id], **changes[int(rng.integers(4))])  # type: ignore[arg-type]
+        item = msgspec.structs.replace(shop.items[item_id], **changes[int(rng.integers(4))])
         await shop.change(item_id, item, serving)
 
 

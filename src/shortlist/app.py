@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from shortlist.database import Database
     from shortlist.gateway.app import Gateway
     from shortlist.serving.dry_run import DryRun
+    from shortlist.serving.explaining import Explainer
     from shortlist.training.fit import FitEncoder
 
 
@@ -359,6 +360,40 @@ async def try_rule(settings: Settings, home: Home, draft: Rule | None, most: int
         by = Recommender(loop.features, settings, clock_ms, lambda user: attributes.get(user, {}))
         know = functools.partial(by.know, snapshot=now)
         return dry_run(draft, sample, now, know, by.nobody(now), settings.rules)
+
+
+@contextmanager
+def explainer(settings: Settings, home: Home) -> Iterator["Explainer"]:
+    """Explains and replays what was served, from log, catalog and models, beside a running server.
+
+    Raises ModelUnknown before the first training. Users' attributes are none: today's rules that ask for them
+    do not apply."""
+    from shortlist.catalog.past import CatalogPast
+    from shortlist.ranking.rules import Rulebook
+    from shortlist.serving.explaining import Explainer
+    from shortlist.serving.newcomers import bring_new_items
+    from shortlist.serving.replay import Replayer
+    from shortlist.serving.ruling import usable
+    from shortlist.serving.serving import clock_ms
+    from shortlist.serving.snapshot import snapshot
+    from shortlist.serving.trace import Traces
+    from shortlist.serving.world import Worlds
+
+    model = load_serving(home)
+    table = asyncio.run(item_table(settings, home, model.item_ids))
+    rules = usable(asyncio.run(rules_of(settings, home)))
+    now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
+    bring_new_items(now)
+    with followed(settings, home) as loop:
+        worlds = Worlds(lambda: now, model_of(home), CatalogPast(loop.log))
+        yield Explainer(
+            Traces(loop.log, lambda request_id: None),
+            Replayer(worlds, loop.log, loop.features),
+            lambda: now,
+            settings,
+            lambda user_id: {},
+            clock_ms,
+        )
 
 
 async def accounts_of(settings: Settings, home: Home) -> "Accounts":

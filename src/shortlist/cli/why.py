@@ -1,6 +1,7 @@
 """`shortlist why`: why a user gets an item, or does not."""
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -25,20 +26,38 @@ class AskedUnknown(ShortlistError):
 
 @click.command()
 @home_option
-@click.argument("user")
-@click.argument("item")
+@click.argument("user", metavar="USER|REQUEST_ID")
+@click.argument("item", required=False)
 @click.option("--limit", type=click.IntRange(1, 1_000), help="Items in the slate (setting serving.limit).")
 @click.option("--features", "show_features", is_flag=True, help="Also what the ranker saw of the item.")
-def command(home: Home, user: str, item: str, limit: int | None, show_features: bool) -> None:
-    """Say whether ITEM is in USER's slate: its rank, who proposes it, and what keeps it out.
+@click.option("--replay", "replays", is_flag=True, help="Of a request: make its slate again and compare.")
+@click.option("--today", "against_today", is_flag=True, help="Of a request: what it would get today.")
+def command(
+    home: Home,
+    user: str,
+    item: str | None,
+    limit: int | None,
+    show_features: bool,
+    replays: bool,
+    against_today: bool,
+) -> None:
+    """Say whether ITEM is in USER's slate: its rank, who proposes it, and what keeps it out. Of a REQUEST_ID
+    alone, say how that slate came about.
 
     Worked out anew from the log, the catalog and the model that serves, beside a running server. What trends
-    right now only the server knows; it does not count here. Exit code 1 for a user or item never heard of.
+    right now only the server knows; it does not count here. Exit code 1 for a user, item or request never
+    heard of.
 
     \b
     Example:
       shortlist why 42 1196
+      shortlist why 6a4537c1a8d7a3f86967000000000002 --replay
     """
+    if item is None:
+        _explain_request(home, user, replays=replays, against_today=against_today)
+        return
+    if replays or against_today:
+        raise click.UsageError("--replay and --today go with a request id alone")
     from shortlist import app
     from shortlist.ops import logs
     from shortlist.ranking.rules import Rulebook
@@ -131,3 +150,24 @@ def _line(said: "Said") -> str:
     else:
         place = "knows nothing of it"
     return f"  {said.source:<16} {said.score:>9.4g}   {place}"
+
+
+def _explain_request(home: Home, request_id: str, *, replays: bool, against_today: bool) -> None:
+    from shortlist import app
+    from shortlist.cli.request import told as told_of_request
+    from shortlist.ops import logs
+
+    settings = load_settings(home.require())
+    logs.set_up("warning")
+    with app.explainer(settings, home) as explainer:
+        trace = explainer.traces.find(request_id)
+        if trace is None:
+            raise AskedUnknown(
+                f"no slate of request {request_id!r} among the last records of the log; "
+                "for a user and an item write both: shortlist why USER ITEM"
+            )
+        answer = explainer.explain(trace, replays=replays, against_today=against_today)
+    for line in told_of_request(answer):
+        click.echo(line)
+    if answer.replay is not None and answer.replay.verdict == "differs":
+        sys.exit(1)

@@ -1,4 +1,4 @@
-"""Explanations for the gateway: found, replayed and compared with today, off the event loop."""
+"""Explanations: a trace found, put into words, made again, compared with today."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,73 +8,58 @@ from typing import Any
 from shortlist.catalog.past import CatalogPast
 from shortlist.events.log import EventLog
 from shortlist.features.store import FeatureStore
-from shortlist.serving.effects import left_out, ranker_saw
+from shortlist.serving.effects import LeftOut, left_out, ranker_saw
 from shortlist.serving.explained import Explained, explained
 from shortlist.serving.remade import Remade
 from shortlist.serving.replay import Replayer, settings_then
 from shortlist.serving.serving import Serving
+from shortlist.serving.snapshot import Snapshot
 from shortlist.serving.today import Today, today
 from shortlist.serving.trace import Trace, Traces
 from shortlist.serving.world import InputGone, Load, Worlds
+from shortlist.settings import Settings
 
 
-class Explaining:
-    """For the event loop; the work is done on a thread of its own, one explanation after the other."""
+class Explainer:
+    """Blocking; one thread at a time."""
 
     def __init__(
         self,
-        serving: Serving,
-        events: EventLog,
-        features: FeatureStore,
-        load: Load,
-        attributes: Callable[[str], Mapping[str, Any]] = lambda user_id: {},
-        now_ms: Callable[[], int] | None = None,
+        traces: Traces,
+        replayer: Replayer,
+        now: Callable[[], Snapshot],
+        settings: Settings,
+        attributes: Callable[[str], Mapping[str, Any]],
+        now_ms: Callable[[], int],
     ) -> None:
-        """load: the model of a version. attributes: of a user, for today's rules."""
-        self._serving, self._attributes = serving, attributes
-        self._now_ms = now_ms or serving.recommender.now_ms
-        self._traces = Traces(events, serving.trace)
-        self._replayer = Replayer(
-            Worlds(lambda: serving.snapshot, load, CatalogPast(events)), events, features
-        )
+        """now, settings: what serves today. attributes: of a user, for today's rules."""
+        self.traces, self.replayer = traces, replayer
+        self._now, self._settings, self._attributes, self._now_ms = now, settings, attributes, now_ms
 
-    async def trace(self, request_id: str) -> Trace | None:
-        """The trace of a request; None where it is not remembered."""
-        return await self._serving.aside(partial(self._traces.find, request_id))
-
-    async def explain(
+    def explain(
         self, trace: Trace, *, replays: bool = False, against_today: bool = False, is_shop: bool = True
     ) -> Explained:
-        """The whole of it. replays: make it again, too. against_today: compare it with what today's model,
-        rules and settings make of it. is_shop: whether who asks may read the operator's rules."""
-        work = partial(self._explained, trace, replays, against_today, is_shop)
-        return await self._serving.aside(work)
-
-    def _explained(self, trace: Trace, replays: bool, against_today: bool, is_shop: bool) -> Explained:
-        table = self._serving.table
-        pasts = self._replayer.pasts([trace])
-        remade = self._replayer.remade(trace, pasts)
-        told = partial(explained, trace, table, is_shop=is_shop)
+        """See `Explaining`."""
+        replayer = self.replayer
+        pasts = replayer.pasts([trace])
+        remade = replayer.remade(trace, pasts)
+        told = partial(explained, trace, self._now().table, is_shop=is_shop)
         if not isinstance(remade, Remade):
-            return told(replay=self._replayer.replay(trace) if replays else None)
+            return told(replay=replayer.replay(trace) if replays else None)
         user = None
         with suppress(InputGone):
             user = remade.past.features(trace.user_id, remade.pool.user_version, remade.pool.made_ms)
+        is_now = self._today(trace, remade) if against_today else None
         if not replays:
-            return told(user=user, today=self._today(trace, remade) if against_today else None)
+            return told(user=user, today=is_now)
         features: dict[str, dict[str, float]] = {}
-        out = []
+        out: list[LeftOut] = []
         with suppress(InputGone):
             features = ranker_saw(remade)
         with suppress(InputGone):
             out = left_out(remade)
-        return told(
-            user=user,
-            left_out=out,
-            features=features,
-            replay=self._replayer.replay(trace),
-            today=self._today(trace, remade) if against_today else None,
-        )
+        replay = replayer.replay(trace)
+        return told(user=user, left_out=out, features=features, replay=replay, today=is_now)
 
     def _today(self, trace: Trace, remade: Remade) -> Today | None:
         then = settings_then(trace)
@@ -87,10 +72,52 @@ class Explaining:
                 remade.inputs,
                 then,
                 (remade.past, trace.user_id, remade.pool.user_version),
-                self._serving.snapshot,
-                self._serving.settings,
+                self._now(),
+                self._settings,
                 self._now_ms,
                 self._attributes,
             )
         except InputGone:
             return None
+
+
+class Explaining:
+    """For the event loop; the work is done on a thread of its own, one explanation after the other."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        events: EventLog,
+        features: FeatureStore,
+        load: Load,
+        attributes: Callable[[str], Mapping[str, Any]] = lambda user_id: {},
+    ) -> None:
+        """load: the model of a version. attributes: of a user, for today's rules."""
+        self._serving = serving
+        worlds = Worlds(lambda: serving.snapshot, load, CatalogPast(events))
+        self._explainer = Explainer(
+            Traces(events, serving.trace),
+            Replayer(worlds, events, features),
+            lambda: serving.snapshot,
+            serving.settings,
+            attributes,
+            serving.recommender.now_ms,
+        )
+
+    async def trace(self, request_id: str) -> Trace | None:
+        """The trace of a request; None where it is not remembered."""
+        return await self._serving.aside(partial(self._explainer.traces.find, request_id))
+
+    async def explain(
+        self, trace: Trace, *, replays: bool = False, against_today: bool = False, is_shop: bool = True
+    ) -> Explained:
+        """The whole of it. replays: make it again, too. against_today: compare it with what today's model,
+        rules and settings make of it. is_shop: whether who asks may read the operator's rules."""
+        work = partial(
+            self._explainer.explain,
+            trace,
+            replays=replays,
+            against_today=against_today,
+            is_shop=is_shop,
+        )
+        return await self._serving.aside(work)

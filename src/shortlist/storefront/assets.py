@@ -72,6 +72,8 @@ def _places(name: str, body: bytes) -> list[tuple[str, bytes]]:
             return [("/", body)]
         case "docs.html":
             return [("/docs", body)]
+        case "explain.html":
+            return [("/explain", body)]
         case "operator.html":
             return [("/operator", body)]
         case "client.js":

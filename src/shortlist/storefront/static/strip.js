@@ -57,7 +57,7 @@ export function strip(aside, shop, { startOver }) {
       ),
       h("div", { class: "spark", role: "img", "aria-label": "Time of the last requests as the browser saw it" }, bars),
       missing.length ? h("p", { class: "missing" }, "Without ", missing.map(([name, why], index) => [index ? ", " : "", h("b", {}, name.replaceAll("_", " ")), ` (${why})`])) : null,
-      h("p", { class: "fineprint" }, "Model ", h("code", {}, slate.model?.version ?? "none"), slate.model?.age_s == null ? "" : `, ${ago(slate.model.age_s)} old`, " · request ", h("code", {}, String(slate.request_id ?? "–").slice(0, 13))));
+      h("p", { class: "fineprint" }, "Model ", h("code", {}, slate.model?.version ?? "none"), slate.model?.age_s == null ? "" : `, ${ago(slate.model.age_s)} old`, " · request ", h("a", { href: `/explain?request=${encodeURIComponent(slate.request_id ?? "")}`, title: "Why this slate" }, h("code", {}, String(slate.request_id ?? "–").slice(0, 13)))));
     return undefined;
   }
 
