@@ -46,7 +46,7 @@ MAX_TS_MS = 253_402_300_799_999
 Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
 
 
-class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One event as stored. `ts` is when it happened, in ms since 1970; ids are opaque strings.
 
     `category` is the item's primary category when the event was accepted, so that folding needs no catalog.

@@ -48,7 +48,7 @@ class RebuildUnfinished(FeatureStoreError):
         super().__init__("a rebuild of the features was interrupted: run `shortlist rebuild` again")
 
 
-class Seen(Struct, frozen=True, array_like=True):
+class Seen(Struct, frozen=True, array_like=True, gc=False):
     """One interaction in a user's past. `ts` in ms."""
 
     item_id: str

@@ -7,7 +7,7 @@ from msgspec import Struct
 from shortlist.serving.inputs import Inputs
 
 
-class PooledItem(Struct, frozen=True, array_like=True):
+class PooledItem(Struct, frozen=True, array_like=True, gc=False):
     """One item of a pool with why it is there."""
 
     item_id: str
@@ -17,7 +17,7 @@ class PooledItem(Struct, frozen=True, array_like=True):
     because: str  # item_id, category or empty: what the reason speaks of
 
 
-class Pool(Struct, frozen=True):
+class Pool(Struct, frozen=True, gc=False):
     """The best items of one user, context, category and filter under one model version, in rank order
     (design 11)."""
 

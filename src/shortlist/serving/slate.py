@@ -43,7 +43,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     request_id: str = ""
 
 
-class SlateItem(Struct, frozen=True):
+class SlateItem(Struct, frozen=True, gc=False):
     """One item of a slate, as logged and explained."""
 
     item_id: str
