@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 LATE, FAILED, BUSY = "late", "failed", "busy"
 
-STUCK_S = 0.005  # a source that keeps a thread for so long is left to it
+STUCK_S = 0.010  # a source that keeps a thread for so long is left to it
 IDLE_S = 1.0  # without any slate, after which the watching thread sleeps until the next one
 
 
