@@ -6,6 +6,10 @@ from msgspec import Meta, Struct
 
 from shortlist.events.event import Id
 
+# Fields that the shop keeps to itself. No filter of a user's may ask for them either: an answer to
+# `margin > 0.3` is the margin, told bit by bit.
+FOR_SERVICES = frozenset({"margin"})
+
 
 class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One item. Everything but its id may be missing: rules then pass it and pages show its id."""

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from shortlist.catalog.item import Item
+from shortlist.catalog.item import FOR_SERVICES, Item
 from shortlist.catalog.store import ItemUnknown
 from shortlist.gateway.answers import Categories, CategoryCount, ItemPage, ItemsWritten
 from shortlist.gateway.auth import Caller
@@ -141,9 +141,9 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
 def shown(item: Item, caller: Caller) -> dict[str, Any]:
     """What a caller may see of an item: what the shop earns on it is for the shop."""
     fields: dict[str, Any] = msgspec.to_builtins(item)
-    if not caller.is_service:
-        fields.pop("margin", None)
-    return fields
+    if caller.is_service:
+        return fields
+    return {name: value for name, value in fields.items() if name not in FOR_SERVICES}
 
 
 def _item(new: NewItem, field: str, now_ms: int) -> Item:

@@ -31,8 +31,6 @@ TIMES = frozenset({"added"})
 TEXTS = frozenset({"item_id", "title", "brand", "category", "categories", "currency"})
 OF_ITEMS = NUMBERS | TIMES | TEXTS
 ATTRIBUTE = "attributes."
-# What the shop keeps to itself: an answer to `margin > 0.3` is the margin, told bit by bit.
-FOR_SERVICES = frozenset({"margin", "stock"})
 
 
 class ConditionInvalid(ShortlistError):

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from shortlist.ranking.conditions import FOR_SERVICES, ConditionInvalid, names_in, parse
+from shortlist.catalog.item import FOR_SERVICES
+from shortlist.ranking.conditions import ConditionInvalid, names_in, parse
 from shortlist.serving.slate import Ask, AskInvalid, RequestIds
 from shortlist.settings import ServingSettings
 
