@@ -3,8 +3,9 @@
 import asyncio
 import re
 
+import pytest
 from click.testing import CliRunner
-from tests.cli.conftest import DAY_MS, START_MS, TEA, fill, made
+from tests.cli.conftest import BIKES, DAY_MS, START_MS, TEA, fill, made
 
 from shortlist import app
 from shortlist import settings as settings_tree
@@ -53,3 +54,38 @@ def test_an_item_known_by_events_alone_is_learned_and_recommended(home: Home) ->
     assert not any(line.split(",")[1] == "gone" for line in lines)
     assert any(line.split(",")[1] in TEA for line in lines)
     assert "new in the catalog" not in run(home, "train")
+
+
+def test_attributes_named_in_the_settings_are_learned_and_told_apart(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def introduce() -> None:
+        likes = {
+            "tea": [*(f"u{user}" for user in range(11)), "ann"],
+            "bikes": [*(f"u{n}" for n in range(11, 18)), "ben"],
+        }
+        async with app.catalog_stores(settings_tree.load(home.path, {})[0], home) as stores:
+            for taste, users in likes.items():
+                for user in users:
+                    await stores.users.put(user, {"taste": taste})
+
+    asyncio.run(fill(home))
+    asyncio.run(introduce())
+    (home.path / "new.csv").write_text("user\nann\nben\n")
+    monkeypatch.setenv("SHORTLIST_TRAINING__USER_ATTRIBUTES", "taste")
+    run(home, "train")
+    monkeypatch.delenv("SHORTLIST_TRAINING__USER_ATTRIBUTES")  # the model knows what it learned from
+    run(
+        home,
+        "recommend",
+        "--users",
+        home.path / "new.csv",
+        "--limit",
+        3,
+        "--no-rules",
+        "--out",
+        home.path / "recs.csv",
+    )
+    rows = [line.split(",") for line in (home.path / "recs.csv").read_text().splitlines()[1:]]
+    assert {item for user, item, *_ in rows if user == "ann"} < set(TEA)
+    assert {item for user, item, *_ in rows if user == "ben"} < set(BIKES)
