@@ -172,3 +172,15 @@ def test_a_filters_mask_that_is_ready_waits_for_nobody() -> None:
         asking.start()
         asking.join(10)
         assert [id(mask) for mask in found] == [id(expected)]
+
+
+def test_whoever_took_columns_before_a_change_gets_masks_of_their_size() -> None:
+    table = ItemTable(ITEMS, 1)
+    facts, before = Facts(table), table.columns
+    mask = facts.mask(parse("colour = red"), before, NOW)
+    table.apply([Change(2, "4", Item(item_id="4", price=1, attributes={"colour": "red"}))], facts.refresh)
+    for text in ("colour = red", "colour = red and price < 50", "stock = 4", "brand = Oro", "item_id = 4"):
+        late = facts.mask(parse(text), before, NOW)
+        assert late.shape == mask.shape
+        assert facts.mask(parse(text), table.columns, NOW)[: len(mask)].tolist() == late.tolist()
+    assert facts.mask(parse("colour = red"), table.columns, NOW).tolist() == [*mask.tolist(), True]

@@ -128,10 +128,10 @@ class Facts:
         self.last = Step(self._stamp, self._stamp, NOBODY)
 
     def refresh(self, columns: Columns) -> None:
-        """Bring every column to the version of `columns`. 100k items cost 4 ms to look at."""
+        """Bring every column to the version of `columns`; never back. 100k items cost 4 ms to look at."""
         with self._lock:
             stamp = stamp_of(columns)
-            if stamp == self._stamp:
+            if stamp <= self._stamp:  # of somebody who took them before the last change
                 return
             size = len(columns.servable)
             items = self._table.items[:size]
@@ -145,7 +145,7 @@ class Facts:
             self._stamp = stamp
 
     def mask(self, condition: Condition, columns: Columns, now_ms: int, at: At = EVERYTHING) -> BoolArray:
-        """(positions asked for,) whether the condition holds for each item.
+        """(positions asked for,) whether the condition holds for each item; of older columns, as of now.
 
         now_ms: what `age_days` counts to, in full hours."""
         with self._lock:
@@ -198,7 +198,8 @@ class Facts:
             # Code -1, missing, takes the last flag.
             flags = np.array([*map(test, names), test(None)], np.bool_)
             return _taken(flags, (columns.brand if is_brand else columns.category)[at])
-        return self._column(condition.name, columns).passes(test, at)
+        mask = self._column(condition.name).passes(test, at)
+        return mask[: len(columns.servable)] if isinstance(at, slice) else mask
 
     def _numbers(self, name: str, columns: Columns, now_ms: int) -> NDArray[Any] | None:
         """(n,) a column of numbers that the table has, NaN where missing."""
@@ -212,7 +213,7 @@ class Facts:
                 return added if name == "added" else (now_ms - added) / DAY_MS
         return None
 
-    def _column(self, name: str, columns: Columns) -> _Coded:
+    def _column(self, name: str) -> _Coded:
         column = self._columns.get(name)
         if column is None:
             column = _Coded(_reader(name))
