@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from shortlist.arrays import BoolArray
+from shortlist.arrays import BoolArray, IntArray
 from shortlist.coldstart.first_slates import woven
 from shortlist.features.store import Features
 from shortlist.serving import fallback
@@ -72,11 +72,16 @@ def survey(user_id: str, known: Known, rules: RuleSettings, request_id: str) -> 
     """The survey as this user may see it: nothing that must not be in a slate of theirs."""
     snapshot = known.snapshot
     table, mask = snapshot.table, allowed(known, rules)
-    codes = table.columns.category[: len(mask)][mask]
+    # Taken once: the catalog may change meanwhile.
+    codes = np.where(mask, table.columns.category[: len(mask)], -1)
     counts = np.bincount(codes[codes >= 0], minlength=len(table.categories))
     shown = np.argsort(-counts, kind="stable")[:CATEGORIES].tolist()
     categories = [
-        {"category": table.categories[code], "items": int(counts[code]), "image": _picture(known, mask, code)}
+        {
+            "category": table.categories[code],
+            "items": int(counts[code]),
+            "image": _picture(known, codes, code),
+        }
         for code in shown
         if counts[code]
     ]
@@ -103,17 +108,13 @@ def _different(known: Known, position: int) -> PooledItem:
     return PooledItem(table.ids[position], 0.0, {VARIETY: 0.0}, VARIETY, because)
 
 
-def _picture(known: Known, mask: BoolArray, code: int) -> str:
-    """The picture of a category: that of its most popular item."""
+def _picture(known: Known, codes: IntArray, code: int) -> str:
+    """The picture of a category: that of its most popular item. codes: of all items that may be shown."""
     snapshot = known.snapshot
     table = snapshot.table
     popular = snapshot.popular(code)
-    popular = popular[popular < len(mask)]
-    there = popular[mask[popular]]
-    at = (
-        int(there[0])
-        if len(there)
-        else int(np.flatnonzero(mask & (table.columns.category[: len(mask)] == code))[0])
-    )
+    popular = popular[popular < len(codes)]
+    there = popular[codes[popular] == code]
+    at = int(there[0]) if len(there) else int(np.flatnonzero(codes == code)[0])
     item = table.items[at]
     return (item.image if item is not None else None) or f"/images/{quote(table.ids[at], safe='')}.svg"
