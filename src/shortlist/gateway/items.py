@@ -1,5 +1,6 @@
 """The catalog over HTTP: read by anybody with a token, written by the shop's own services."""
 
+import asyncio
 import time
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from shortlist.catalog.item import FOR_SERVICES, Item
 from shortlist.catalog.store import ItemUnknown
+from shortlist.catalog.table import ItemTable
 from shortlist.gateway.answers import Categories, CategoryCount, ItemPage, ItemsWritten
 from shortlist.gateway.auth import Caller
 from shortlist.gateway.gate import Gate, caller_of
@@ -46,23 +48,7 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     @get("/items", **says(guard=gate.for_anyone, query=ItemsQuery, answer=ItemPage))
     async def list_items(request: Request[Any, Any, Any], asked: Given[ItemsQuery]) -> ItemPage:
         """The catalog, page by page. Hidden and sold-out items are shown to services only."""
-        caller = caller_of(request)
-        table = shop.table()
-        columns, items = table.columns, table.items
-        wanted = np.ones(len(columns.servable), dtype=bool) if caller.is_service else columns.servable.copy()
-        if asked.category:
-            wanted &= columns.category == table.category_code(asked.category)
-            if table.category_code(asked.category) < 0:
-                wanted[:] = False
-        positions = [p for p in np.flatnonzero(wanted).tolist() if items[p] is not None]
-        page = positions[asked.offset : asked.offset + asked.limit]
-        after = asked.offset + len(page)
-        return ItemPage(
-            items=[shown(item, caller) for item in map(items.__getitem__, page) if item is not None],
-            total=len(positions),
-            offset=asked.offset,
-            next_offset=after if after < len(positions) else None,
-        )
+        return await asyncio.to_thread(_page, shop.table(), caller_of(request), asked)
 
     @get("/items/{item_id:str}", **says(guard=gate.for_anyone, answer=Item, errors=(404,)))
     async def get_item(request: Request[Any, Any, Any], item_id: FromPath[str]) -> dict[str, Any]:
@@ -136,6 +122,25 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
         return Categories(categories=sorted(found, key=lambda c: (-c.items, c.category)))
 
     return [list_items, get_item, post_items, patch_item, delete_item, categories]
+
+
+def _page(table: ItemTable, caller: Caller, asked: ItemsQuery) -> ItemPage:
+    """A page of the catalog. 5 ms at 100k items: not for the event loop."""
+    columns, items = table.columns, table.items
+    wanted = np.ones(len(columns.servable), dtype=bool) if caller.is_service else columns.servable.copy()
+    if asked.category:
+        wanted &= columns.category == table.category_code(asked.category)
+        if table.category_code(asked.category) < 0:
+            wanted[:] = False
+    positions = [p for p in np.flatnonzero(wanted).tolist() if items[p] is not None]
+    page = positions[asked.offset : asked.offset + asked.limit]
+    after = asked.offset + len(page)
+    return ItemPage(
+        items=[shown(item, caller) for item in map(items.__getitem__, page) if item is not None],
+        total=len(positions),
+        offset=asked.offset,
+        next_offset=after if after < len(positions) else None,
+    )
 
 
 def shown(item: Item, caller: Caller) -> dict[str, Any]:
