@@ -163,6 +163,20 @@ def test_a_dry_run_says_what_a_draft_would_change_and_changes_nothing(
     at_desk(scene)
 
 
+def test_a_dry_run_leaves_out_what_the_request_left_out(shop: Shop, at_desk: Callable[[Scene], None]) -> None:
+    async def scene(desk: Desk) -> None:
+        shop.fold("u", "view", "k1")
+        shown = ids(await desk.serving.recommend(Ask(user_id="other")))
+        await desk.serving.recommend(Ask(user_id="u", exclude=tuple(shown)))
+        desk.serving._served.flush()
+        await desk.serving.aside(lambda: shop.log.wait("recommendation.impressions", [0, 0], 1.0))
+        hide = Rule(id="h", action="hide", where=f"item_id in ({', '.join(shown)})")
+        found = await desk.ruling.dry_run(hide, 1_000)
+        assert (found.slates, found.affected) == (2, 1)
+
+    at_desk(scene)
+
+
 def test_a_dry_run_takes_off_the_boosts_of_the_time(shop: Shop, at_desk: Callable[[Scene], None]) -> None:
     async def scene(desk: Desk) -> None:
         shop.use(rules={"max_per_category": 0})

@@ -32,6 +32,12 @@ TOP = 20  # items gained or lost that are named
 SEED = 7  # of the choice among more slates than are looked at
 
 
+class _Without(Struct, frozen=True):
+    """What a slate was cut without."""
+
+    exclude: tuple[str, ...] = ()
+
+
 class _Slate(Struct, frozen=True):
     """What is needed of a logged slate to cut it again."""
 
@@ -44,6 +50,7 @@ class _Slate(Struct, frozen=True):
     filter: str = ""
     limit: int = 0
     items: list[str] = []
+    cut: _Without = _Without()
 
 
 class _Named(Struct, frozen=True):
@@ -196,6 +203,7 @@ def _again(slate: _Slate, pool: Pool, known: Known, rules: RuleSettings) -> Cut:
         rules,
         slate.limit or max(1, len(slate.items)),
         slate.page,
+        exclude=slate.cut.exclude,
         category=code,
         context=slate.context,
         where=slate.filter,
