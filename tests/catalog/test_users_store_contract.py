@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from shortlist.catalog import users_store_sql
 from shortlist.catalog.engine import open_engine
 from shortlist.catalog.users_store import MAX_KEYS, AttributesInvalid, UserStore
 from shortlist.catalog.users_store_sql import SqlUsers
@@ -74,18 +73,6 @@ def test_nothing_stays_of_somebody_who_is_forgotten(run: Callable[[Test], None])
         await store.delete("nobody")
         assert await store.read(["a"]) == [{}]
         assert await store.changed(0, 10) == []
-        assert [one async for one in store.all()] == []
-
-    run(test)
-
-
-def test_everybody_is_listed_over_pages(run: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users_store_sql, "PAGE", 2)
-
-    async def test(store: UserStore) -> None:
-        for number in range(5):
-            await store.put(f"u{number}", {"n": number})
-        assert [one async for one in store.all()] == [(f"u{n}", {"n": n}) for n in range(5)]
 
     run(test)
 

@@ -1,7 +1,7 @@
 """The port of what the shop knows of its users beside what they did: their plan, their country …"""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,10 +30,6 @@ class UserStore(ABC):
     @abstractmethod
     async def read(self, user_ids: Sequence[str]) -> list[Attributes]:
         """The attributes in the order asked; empty where there are none."""
-
-    @abstractmethod
-    def all(self) -> AsyncIterator[tuple[str, Attributes]]:
-        """Everybody who has attributes, by id."""
 
     @abstractmethod
     async def delete(self, user_id: str) -> None:

@@ -1,8 +1,8 @@
 """Users' attributes in the catalog's own database."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -11,7 +11,6 @@ from shortlist.catalog.schema import users, versions
 from shortlist.catalog.users_store import NOTHING, Attributes, UserStore, checked
 
 COUNTER = "users"
-PAGE = 5_000
 
 
 class SqlUsers(UserStore):
@@ -44,21 +43,6 @@ class SqlUsers(UserStore):
                     query = select(users.c.user_id, users.c.attributes).where(users.c.user_id.in_(chunk))
                     found |= {row[0]: row[1] for row in await connection.execute(query)}
         return [found.get(user_id, NOTHING) for user_id in user_ids]
-
-    async def all(self) -> AsyncIterator[tuple[str, Attributes]]:  # noqa: D102
-        page = select(users.c.user_id, users.c.attributes).order_by(users.c.user_id).limit(PAGE)
-        after = page.where(users.c.user_id > bindparam("after"))
-        last: str | None = None
-        while True:
-            # One statement per page rather than one cursor: a slow reader must not pin SQLite's log.
-            with named_errors():
-                async with self._engine.connect() as connection:
-                    rows = (await connection.execute(page if last is None else after, {"after": last})).all()
-            for row in rows:
-                yield row[0], row[1]
-            if len(rows) < PAGE:
-                return
-            last = rows[-1][0]
 
     async def delete(self, user_id: str) -> None:  # noqa: D102
         with named_errors():
