@@ -135,14 +135,14 @@ def reasons(
         return []
     names, scores, parts = contributions(raw, weights)
     past, nearest = leaning(query, positions, sources)
-    order = np.argsort(-parts, axis=0, kind="stable")[:NAMED]
-    best = np.take_along_axis(parts, order, axis=0)
-    speaks = (best > 0) & (best >= MENTIONED * best[0])
-    raw_best = np.take_along_axis(scores, order, axis=0).astype(np.float64).round(5)
+    order = np.argsort(-parts.T, axis=1, kind="stable")[:, :NAMED]
+    each = np.arange(len(positions))[:, None]
+    best = parts[order, each]
+    speaks = (best > 0) & (best >= MENTIONED * best[:, :1])
     rows = zip(
-        order.T.tolist(),
-        speaks.sum(axis=0).tolist(),  # they come first: contributions fall
-        raw_best.T.tolist(),
+        order.tolist(),
+        speaks.sum(axis=1).tolist(),  # they come first: contributions fall
+        scores[order, each].astype(np.float64).round(5).tolist(),
         nearest.tolist(),
         table.category[positions].tolist(),
         strict=True,
