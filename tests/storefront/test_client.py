@@ -126,6 +126,19 @@ def test_what_waits_keeps_its_user_and_goes_with_that_user_s_token(blank: Browse
     assert toy.of("view")[0]["session_id"] != toy.of("click")[0]["session_id"]
 
 
+def test_who_signs_in_leaves_another_guest_to_whoever_comes_after(blank: Browser, toy: Toy) -> None:
+    track(
+        blank,
+        "tracker.setUser(null); const guest = tracker.userId;",
+        "window.said = [guest, tracker.signIn('bo'), tracker.userId];",
+        "tracker.setUser(null); window.said.push(tracker.userId);",
+    )
+    was, merged, user, after = blank.js("return window.said")
+    assert was == merged
+    assert user == "bo"
+    assert after != was
+
+
 def test_a_session_ends_after_its_silence(blank: Browser, toy: Toy) -> None:
     track(
         blank,

@@ -163,6 +163,17 @@ export class Tracker {
     this.#options.userId = userId ?? Tracker.guestId();
   }
 
+  /**
+   * Somebody signed in: from now on events are theirs. Returns the guest they were, for
+   * `POST /users/{id}/merge`. Whoever uses this browser without signing in after them is another guest.
+   */
+  signIn(userId) {
+    const guest = Tracker.guestId();
+    Tracker.guestId({ isNew: true });
+    this.setUser(userId);
+    return guest;
+  }
+
   view(itemId, fields) {
     return this.track("view", itemId, fields);
   }
