@@ -45,12 +45,24 @@ def test_nothing_allowed_gives_an_empty_list(query: Query) -> None:
 def test_a_source_that_fails_costs_its_own_candidates_only(query: Query) -> None:
     steps = chain(Fixed("near", {3: 1.0}), Fixed("far", {5: 3.0})).ranking(query, ALL)
     work = next(steps)
+    scoring = steps.send(({"far": work["far"]()}, {"near": "late"}))
+    assert set(scoring) == {"far"}
     with pytest.raises(StopIteration) as ended:
-        steps.send(({"far": work["far"]()}, {"near": "late"}))
+        steps.send(({"far": scoring["far"]()}, {}))
     ranked: Ranked = ended.value.value
     assert ranked.positions.tolist() == [5]
     assert ranked.missing == {"near": "late"}
     assert set(ranked.raw) == {"far"}
+
+
+def test_a_source_that_fails_to_score_costs_its_scores_only(query: Query) -> None:
+    steps = chain(Fixed("near", {3: 1.0}), Fixed("far", {5: 3.0})).ranking(query, ALL)
+    scoring = steps.send(({name: call() for name, call in next(steps).items()}, {}))
+    with pytest.raises(StopIteration) as ended:
+        steps.send(({"far": scoring["far"]()}, {"near": "failed"}))
+    ranked: Ranked = ended.value.value
+    assert ranked.positions.tolist() == [5, 3]
+    assert ranked.missing == {"near": "failed"}
 
 
 def test_a_source_without_a_limit_scores_what_others_propose(query: Query) -> None:

@@ -96,6 +96,31 @@ def test_who_looked_at_kettles_gets_what_others_took_next(shop: Shop, model: Mod
     run(scenario)
 
 
+@pytest.mark.parametrize("asked", ["candidates", "score"])
+@pytest.mark.parametrize("why", ["late", "failed"])
+def test_a_source_that_sleeps_or_fails_costs_no_slate(
+    shop: Shop, model: Model, monkeypatch: pytest.MonkeyPatch, asked: str, why: str
+) -> None:
+    let_go = threading.Event()
+
+    def broken(*_: object) -> None:
+        let_go.wait(10 if why == "late" else 0)
+        raise RuntimeError("no more")
+
+    async def scenario() -> None:
+        with shop.serving(model=model) as serving:
+            shop.fold("zoe", "view", "k1")
+            monkeypatch.setattr(type(model.sources["item_knn"]), asked, broken)
+            slate = await serving.recommend(Ask(user_id="zoe"))
+            let_go.set()
+            assert slate.tier == "fresh"
+            assert slate.missing == {"item_knn": why}
+            assert len(ids(slate)) == 10
+            assert slate.items[0].reason == "Because you viewed Kettle 1"
+
+    run(scenario)
+
+
 def test_the_second_answer_comes_from_the_cache_and_is_the_same(shop: Shop, model: Model) -> None:
     async def scenario() -> None:
         with shop.serving(model=model) as serving:

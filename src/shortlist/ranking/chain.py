@@ -136,9 +136,11 @@ class Chain:
         }
         found, missing = yield work
         positions = self._merged(found, allowed)
-        # Inline: what a source needs for it was made by `candidates` a moment ago and lies in the memo.
-        raw = {s.name: s.score(query, positions) for s in self.sources if s.name not in missing}
-        return Gathered(positions, raw, dict(missing))
+        # What a source needs for it was made by `candidates` a moment ago and lies in the memo.
+        raw, late = yield {
+            s.name: partial(s.score, query, positions) for s in self.sources if s.name not in missing
+        }
+        return Gathered(positions, raw, {**missing, **late})
 
     def features(self, query: Query, found: Gathered) -> FloatArray:
         """(len(positions), len(feature_names)) what the ranker sees."""
