@@ -13,6 +13,16 @@ def test_every_file_of_the_folder_is_served_at_one_place_or_more() -> None:
     assert {"/", "/docs", "/client.js", "/client.classic.js"} <= assets().keys()
 
 
+def test_pages_are_whole_and_mark_their_own_link() -> None:
+    pages = {url: a.body.decode() for url, a in assets().items() if a.content_type.startswith("text/html")}
+    for url, text in pages.items():
+        assert "{{" not in text
+        assert text.count("<html") == text.count("<title>") == text.count("data-theme-toggle") == 1
+        assert re.findall(r'href="(/[^"]*)" aria-current', text) in ([url], ["/exploration"], [])
+    assert 'href="/operator" aria-current="page"' in pages["/operator"]
+    assert 'href="/operator">' in pages["/explain"]
+
+
 def test_pages_refer_only_to_files_that_are_served() -> None:
     for url, asset in assets().items():
         text = asset.body.decode()

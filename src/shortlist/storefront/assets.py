@@ -2,12 +2,15 @@
 
 import hashlib
 import html
+import re
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
 
 STATIC = Path(__file__).parent / "static"
+PARTS = STATIC.parent / "parts"  # of several pages; each stands in a line of its own
+PART = re.compile(r"\{\{part ([a-z-]+)\}\}\n")
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -58,12 +61,25 @@ def assets(shop: str = "Shortlist") -> dict[str, Asset]:
     """
     found = {}
     for path in sorted(STATIC.iterdir()):
-        body = path.read_bytes()
-        if path.suffix == ".html":
-            body = body.replace(b"{{shop}}", html.escape(shop).encode())
+        body = _page(path, shop) if path.suffix == ".html" else path.read_bytes()
         for url, content in _places(path.name, body):
             found[url] = _asset(content, TYPES[path.suffix], is_public=url.startswith("/client."))
     return found
+
+
+def _page(path: Path, shop: str) -> bytes:
+    """A page with what it shares with others, its own link marked among those of the site."""
+
+    def part(name: re.Match[str]) -> str:
+        return PART.sub(part, (PARTS / f"{name[1]}.html").read_text(encoding="utf-8"))
+
+    text = PART.sub(part, path.read_text(encoding="utf-8"))
+    link = f'<a href="/{path.stem}"'
+    return (
+        text.replace(f"{link}>", f'{link} aria-current="page">')
+        .replace("{{shop}}", html.escape(shop))
+        .encode()
+    )
 
 
 def _places(name: str, body: bytes) -> list[tuple[str, bytes]]:

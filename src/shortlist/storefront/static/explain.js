@@ -2,9 +2,8 @@
 
 import { send } from "./api.js";
 import { h, ms, show } from "./dom.js";
+import * as desk from "./sign-in.js";
 
-const KEY = "shortlist.service-token";
-const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 const HOW = { miss: "made for this user on the way", history: "made for a past that the request brought", fallback: "made of what is popular, because nothing personal could answer" };
 const VERDICTS = {
   equal: ["Equal, bit for bit", "Made again from what it was made from, the same came out."],
@@ -13,7 +12,6 @@ const VERDICTS = {
 };
 
 const find = (name) => document.querySelector(`[data-${name}]`);
-const signIn = find("key");
 const form = find("ask");
 const found = find("found");
 
@@ -166,25 +164,20 @@ function draw(told) {
   if (told.replay) find("found").querySelector("[data-verdict]")?.scrollIntoView({ block: "center" });
 }
 
-function ask(why = "") {
-  sessionStorage.removeItem(KEY);
-  signIn.hidden = false;
-  find("dev").hidden = !LOOPBACK.includes(location.hostname);
-  show(found, why && h("p", { class: "refused", role: "alert" }, why));
-}
+const ask = (why = "") => desk.ask(found, why);
 
 async function explain(requestId, isReplay = false) {
-  if (!sessionStorage.getItem(KEY)) return ask();
+  if (!desk.key()) return ask();
   const query = isReplay ? "?replay=true&against=today" : "";
   const pressed = found.querySelector("[data-replay]");
   if (pressed) pressed.disabled = true;
   try {
-    const { data } = await send(`/explanations/${encodeURIComponent(requestId)}${query}`, { token: sessionStorage.getItem(KEY) });
-    signIn.hidden = true;
+    const { data } = await send(`/explanations/${encodeURIComponent(requestId)}${query}`, { token: desk.key() });
+    desk.signedIn();
     draw(data);
   } catch (error) {
-    if (error.status === 401 || error.status === 403) return ask(error.message);
-    show(found, h("p", { class: "refused", role: "alert" }, error.message));
+    if (desk.isSignedOut(error)) return ask(error.message);
+    show(found, desk.refused(error.message));
   }
 }
 
@@ -194,7 +187,7 @@ function asked() {
 
 function refresh() {
   form.elements.request.value = asked();
-  if (!sessionStorage.getItem(KEY)) ask();
+  if (!desk.key()) ask();
   else if (asked()) explain(asked());
 }
 
@@ -203,24 +196,10 @@ form.addEventListener("submit", (event) => {
   history.pushState(null, "", `?request=${encodeURIComponent(form.elements.request.value.trim())}`);
   refresh();
 });
-signIn.addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(KEY, signIn.elements.key.value.trim());
-  signIn.reset();
-  signIn.hidden = true;
+desk.onSignIn(() => {
+  desk.signedIn();
   show(found);
   refresh();
-});
-find("dev").addEventListener("click", async () => {
-  try {
-    const { data } = await send("/dev/operator", { method: "POST" });
-    sessionStorage.setItem(KEY, data.token);
-    signIn.hidden = true;
-    show(found);
-    refresh();
-  } catch (error) {
-    ask(error.message);
-  }
-});
+}, ask);
 window.addEventListener("popstate", refresh);
 refresh();

@@ -2,9 +2,8 @@
 
 import { send } from "./api.js";
 import { h, picture, show, titleOf } from "./dom.js";
+import * as desk from "./sign-in.js";
 
-const KEY = "shortlist.service-token";
-const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 const EVERY_MS = 5_000;
 const WORDS = {
   exploring: "being tried out",
@@ -17,8 +16,6 @@ const WORDS = {
 };
 const WHY = { above: "proved above", below: "proved below", limit: "undecided at the limit" };
 
-const form = document.querySelector("[data-key]");
-const dev = document.querySelector("[data-dev]");
 const found = document.querySelector("[data-found]");
 let shown = "";
 
@@ -104,43 +101,24 @@ function draw(ledger) {
 }
 
 function ask(why = "") {
-  sessionStorage.removeItem(KEY);
-  form.hidden = false;
-  dev.hidden = !LOOPBACK.includes(location.hostname);
-  show(found, why && h("p", { class: "refused", role: "alert" }, why));
+  desk.ask(found, why);
   shown = "";
 }
 
 async function refresh() {
-  const token = sessionStorage.getItem(KEY);
-  if (!token) return ask();
+  if (!desk.key()) return ask();
   try {
-    const { data } = await send("/exploration", { token });
-    form.hidden = true;
+    const { data } = await send("/exploration", { token: desk.key() });
+    desk.signedIn();
     const text = JSON.stringify(data);
     if (text !== shown) draw(data); // else nothing is drawn anew under the reader's eyes
     shown = text;
   } catch (error) {
-    if (error.status === 401 || error.status === 403) return ask(error.detail || error.title);
-    if (!shown) show(found, h("p", { class: "refused", role: "alert" }, error.message));
+    if (desk.isSignedOut(error)) return ask(error.message);
+    if (!shown) show(found, desk.refused(error.message));
   }
 }
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(KEY, form.elements.key.value.trim());
-  form.reset();
-  refresh();
-});
-dev.addEventListener("click", async () => {
-  try {
-    const { data } = await send("/dev/operator", { method: "POST" });
-    sessionStorage.setItem(KEY, data.token);
-    await refresh();
-  } catch (error) {
-    ask(error.message);
-  }
-});
-
+desk.onSignIn(refresh, ask);
 refresh();
-setInterval(() => document.hidden || !sessionStorage.getItem(KEY) || refresh(), EVERY_MS);
+setInterval(() => document.hidden || !desk.key() || refresh(), EVERY_MS);

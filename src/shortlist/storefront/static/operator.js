@@ -2,16 +2,14 @@
 
 import { send } from "./api.js";
 import { h, show } from "./dom.js";
+import * as desk from "./sign-in.js";
 
-const KEY = "shortlist.service-token";
-const LOOPBACK = ["127.0.0.1", "localhost", "[::1]"];
 const STATES = { on: "holds", off: "off", waits: "its time will come", over: "over" };
 const LISTS = ["contexts", "categories"];
 const NUMBERS = ["factor", "position", "priority"];
 const TIMES = ["start", "end"];
 
 const find = (name) => document.querySelector(`[data-${name}]`);
-const signIn = find("key");
 const editor = find("editor");
 const fields = editor.elements;
 let edited = null; // the rule that is changed; null: a new one
@@ -19,7 +17,7 @@ let edited = null; // the rule that is changed; null: a new one
 const number = (value) => value.toLocaleString();
 const when = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 
-const call = (method, path, body) => send(path, { method, body, token: sessionStorage.getItem(KEY) });
+const call = (method, path, body) => send(path, { method, body, token: desk.key() });
 
 /** Do something that asks the server; what it refuses stands in `where`, and a token that does not hold signs out. */
 async function attempt(where, act) {
@@ -27,26 +25,23 @@ async function attempt(where, act) {
     show(where);
     return await act();
   } catch (error) {
-    if (error.status === 401 || error.status === 403) return ask(error.message);
-    show(where, h("p", { class: "refused", role: "alert" }, error.message));
+    if (desk.isSignedOut(error)) return ask(error.message);
+    show(where, desk.refused(error.message));
   }
 }
 
 function ask(why = "") {
-  sessionStorage.removeItem(KEY);
-  signIn.hidden = false;
   find("new").hidden = true;
   editor.hidden = true;
   show(find("rules"));
-  show(find("said"), why && h("p", { class: "refused", role: "alert" }, why));
-  find("dev").hidden = !LOOPBACK.includes(location.hostname);
+  desk.ask(find("said"), why);
 }
 
 async function refresh() {
-  if (!sessionStorage.getItem(KEY)) return ask();
+  if (!desk.key()) return ask();
   await attempt(find("said"), async () => {
     const { data } = await call("GET", "/rules");
-    signIn.hidden = true;
+    desk.signedIn();
     find("new").hidden = false;
     const rows = data.rules.map(row);
     show(find("rules"), rows.length ? rows : h("li", { class: "empty" }, "No rules yet: every slate is the recommender’s own."));
@@ -173,19 +168,7 @@ function result(found) {
   );
 }
 
-signIn.addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(KEY, signIn.elements.key.value.trim());
-  signIn.reset();
-  refresh();
-});
-find("dev").addEventListener("click", () =>
-  attempt(find("said"), async () => {
-    const { data } = await send("/dev/operator", { method: "POST" });
-    sessionStorage.setItem(KEY, data.token);
-    await refresh();
-  }),
-);
+desk.onSignIn(refresh, ask);
 find("new").addEventListener("click", () => edit(null));
 find("cancel").addEventListener("click", () => (editor.hidden = true));
 fields.action.addEventListener("change", suit);
