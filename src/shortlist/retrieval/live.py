@@ -115,10 +115,6 @@ class LiveIndex(Index):
             where[positions] = np.arange(m, m + k, dtype=np.int32)
             self._show(state.base, m + k, alive, where)
 
-    def remove(self, positions: IntArray) -> None:
-        """Take items out; those that it does not hold are no matter."""
-        self.put(positions, np.zeros((len(positions), self.dim), np.float32))
-
     def rebuilt(self, *, threads: int = 0, exact_below: int | None = None) -> tuple[VectorIndex, int]:
         """A new base of all that is known now, and the number of the last change in it. Takes as long as
         building an index does; searches and changes go on."""
