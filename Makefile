@@ -45,7 +45,7 @@ demo: $(BASE)
 
 test: $(BERT) lint types
 	@sh scripts/browser.sh
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 15
 
 check: $(READY) lint types unit
 
@@ -57,7 +57,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not server and not browser and not data and not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not server and not browser and not data and not slow"
 
 bench: $(BENCHES)
 

@@ -21,7 +21,7 @@ from shortlist.home import Home
 from shortlist.progress import silent
 from shortlist.settings import CatalogSettings, Settings, TrainingSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bert")]
+pytestmark = pytest.mark.slow
 
 TITLES = {
     "drinks": ("Espresso machine", "Coffee grinder", "Milk frother", "Stovetop moka pot", "Teapot"),
