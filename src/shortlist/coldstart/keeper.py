@@ -1,6 +1,5 @@
 """Keeps the ledger of new items: feeds it from the log, saves it, and says when something was decided."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -14,6 +13,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from shortlist import files
 from shortlist.coldstart.ledger import (
     PANEL,
     Decision,
@@ -323,12 +323,7 @@ class LedgerKeeper:
                     waiting=self._waiting,
                 )
             )
-        beside = self._file.with_name(self._file.name + ".new")
-        with beside.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(self._file)
+        files.replace(self._file, data)
 
     def _load(self) -> None:
         saved = self._read()

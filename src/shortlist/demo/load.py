@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from shortlist import files
 from shortlist.catalog.item import Item
 from shortlist.demo.personas import Persona, choose
 from shortlist.events.event import INTERACTIONS, Event
@@ -51,9 +52,7 @@ def load(
         return there
     personas = _made_up(home, report, bring, now_ms()) if data is None else _real(data, report, bring, past)
     demo = Demo(source, personas)
-    new = home.demo.with_suffix(".new")
-    new.write_bytes(msgspec.json.format(msgspec.json.encode(demo)))
-    new.replace(home.demo)
+    files.replace(home.demo, msgspec.json.format(msgspec.json.encode(demo)))
     return demo
 
 

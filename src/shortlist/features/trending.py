@@ -6,7 +6,6 @@ Source: Cormode, Shkapenyuk, Srivastava and Xu, Forward Decay, ICDE 2009.
 """
 
 import heapq
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from shortlist import files
 from shortlist.events.event import INTERACTIONS, Event, EventType
 from shortlist.events.log import EVENTS, EventLog
 from shortlist.features.replay import counted
@@ -258,12 +258,7 @@ class TrendingCounts:
                 counts.items.copy(),
                 {category: sums.copy() for category, sums in counts.categories.items()},
             )
-        beside = self._file.with_name(self._file.name + ".new")
-        with beside.open("wb") as out:
-            out.write(msgspec.msgpack.encode(saved))
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(self._file)
+        files.replace(self._file, msgspec.msgpack.encode(saved))
 
     def _load(self) -> None:
         saved = self._read()

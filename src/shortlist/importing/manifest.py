@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from shortlist import files
 from shortlist.importing.found import Staged
 from shortlist.importing.plan import Rows
 from shortlist.importing.problem import ImportFailed
@@ -43,9 +44,7 @@ class Manifest:
         """Replace an entry; a crash leaves the one or the other."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(key)
-        new = path.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(entry))
-        new.replace(path)
+        files.replace(path, msgspec.json.encode(entry))
 
     def finished(self) -> set[str]:
         """Keys of the files whose import is complete."""

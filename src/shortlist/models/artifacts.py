@@ -20,6 +20,7 @@ import numpy as np
 from msgspec import Struct
 
 from shortlist.arrays import Arrays
+from shortlist.files import sync_folder
 from shortlist.models.registry import ModelCorrupt
 
 MANIFEST = "manifest.json"
@@ -89,7 +90,7 @@ def save(artifact: Artifact, folder: Path) -> None:
                 file.flush()
                 _sync(file.fileno())
             files[f"{source}/{name}.npy"] = _sha256(path)
-        _sync_folder(folder / source)
+        sync_folder(folder / source)
     files[ITEMS] = _put(folder / ITEMS, msgspec.json.encode(artifact.item_ids))
     if artifact.ranker is not None:
         files[RANKER] = _put(folder / RANKER, artifact.ranker)
@@ -109,7 +110,7 @@ def save(artifact: Artifact, folder: Path) -> None:
         files=files,
     )
     _put(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -212,11 +213,3 @@ def _sha256(path: Path) -> str:
 
 def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

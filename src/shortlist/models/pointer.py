@@ -3,12 +3,12 @@
 `serving.json` is replaced in one step; paths in it are relative, so that a copied home works where it lands.
 """
 
-import os
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from shortlist import files
 from shortlist.models.registry import ModelCorrupt
 
 NAME = "serving.json"
@@ -48,14 +48,4 @@ def read(models: Path) -> Pointer | None:
 
 def write(models: Path, pointer: Pointer) -> None:
     """Replace the pointer in one step: a reader sees the old one or the new one, also after a power cut."""
-    scratch = models / f".{NAME}.{os.getpid()}"
-    with scratch.open("wb") as file:
-        file.write(msgspec.json.encode(pointer))
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(models / NAME)
-    descriptor = os.open(models, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.replace(models / NAME, msgspec.json.encode(pointer))

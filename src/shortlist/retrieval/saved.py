@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from shortlist import files
 from shortlist.arrays import Arrays
 from shortlist.errors import ShortlistError
 
@@ -50,8 +51,7 @@ def save(path: Path, key: str, arrays: Arrays) -> None:
     header = msgspec.json.encode(_Header(key, described))
     header += b" " * (-(len(MAGIC) + _SUM + _LENGTH + len(header)) % _ALIGNED)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".new")
-    with aside.open("wb") as file:
+    with files.replaced(path) as file:
         file.write(MAGIC + bytes(_SUM))
         digest = hashlib.sha256()
         for part in (len(header).to_bytes(_LENGTH, "little"), header):
@@ -65,10 +65,6 @@ def save(path: Path, key: str, arrays: Arrays) -> None:
                 digest.update(piece)
         file.seek(len(MAGIC))
         file.write(digest.digest())
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    _sync_folder(path.parent)
 
 
 def load(path: Path) -> tuple[str, Arrays]:
@@ -97,11 +93,3 @@ def _view(data: memoryview, end: int, array: _Array) -> NDArray[np.generic]:
     if not count:
         return np.empty(array.shape, dtype)
     return np.frombuffer(data, dtype, count, end + array.at).reshape(array.shape)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
