@@ -98,6 +98,7 @@ def add(home: Home, rule_id: str, action: str, **given: Any) -> None:
     """
     rule = _desk(home).create({"id": rule_id, "action": action, **_fields(given)})
     click.echo(f"added: {line(rule)}")
+    click.echo(f"`shortlist rules dry-run {rule.id}` says how many items and slates it concerns")
 
 
 @command.command("set")
