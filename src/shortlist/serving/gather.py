@@ -47,7 +47,7 @@ class _Batch:
         self.closed = False
         self.went_on = False  # whether a thread has gone on with the steps
         self.runner: int | None = threading.get_ident()  # the thread that began it, while it is in here
-        self.seen = len(self.names)  # unfinished sources when the watching thread last looked
+        self.seen = -1  # unfinished sources when the watching thread last looked: it has not yet
 
 
 class Gatherer:
