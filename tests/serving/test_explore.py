@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.serving.conftest import Noted, Shop, fitted, ids, run
 
 from shortlist.catalog.item import Item
@@ -21,8 +23,10 @@ TREND = "t3"
 class Trends:
     """One item trends."""
 
+    item_id = TREND
+
     def top(self, category: str | None, n: int) -> Sequence[str]:
-        return [TREND] if category is None else []
+        return [self.item_id] if category is None else []
 
     def weights(self) -> Mapping[str, float]:
         return {}
@@ -31,8 +35,11 @@ class Trends:
 class Trying:
     """A shop with new items; everybody may see them unless a test says otherwise."""
 
-    def __init__(self, shop: Shop, serving: Serving, exploration: Exploration, noted: Noted) -> None:
+    def __init__(
+        self, shop: Shop, serving: Serving, exploration: Exploration, noted: Noted, trends: Trends
+    ) -> None:
         self.shop, self.serving, self.exploration, self.noted = shop, serving, exploration, noted
+        self.trends = trends
 
     async def slate(self, user: str = "zoe", **asked: Any) -> Any:
         slate = await self.serving.recommend(Ask(user_id=user, **asked))
@@ -57,11 +64,12 @@ def trying(shop: Shop, model: Model, *new: str, **changed: Any) -> Iterator[Tryi
     noted = Noted()
     shop.listeners = [noted.on_folded]
     exploration = Exploration(ExplorationSettings(**{"share": 1.0, **changed}), noted)
-    with shop.serving(model=model, exploration=exploration, trends=Trends()) as serving:
+    trends = Trends()
+    with shop.serving(model=model, exploration=exploration, trends=trends) as serving:
         for item_id in new:
             shop.change(item_id, title=item_id.title(), categories=("Toys",))
         shop.fold("zoe", "view", "k1")
-        yield Trying(shop, serving, exploration, noted)
+        yield Trying(shop, serving, exploration, noted, trends)
 
 
 def reasons(slate: Any) -> list[str]:
@@ -153,6 +161,79 @@ def test_new_items_come_into_the_first_page_of_the_users_own_list_only(
     async def scenario() -> None:
         with trying(shop, model, "n1") as now:
             assert "new" not in reasons(await now.slate(**asked))
+
+    run(scenario)
+
+
+def test_what_gave_way_on_the_first_page_leads_the_second(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        shop.use(rules={"max_per_category": 0})
+        with trying(shop, model) as without:
+            own = ids(await without.serving.recommend(Ask(user_id="zoe", limit=40)))
+        with trying(shop, model, "n1", "n2") as now:
+            first = await now.slate()
+            shown = [item["item_id"] for item in first["recommendations"]]
+            assert shown[:8] == own[:8]
+            # What was seen in between changes who comes next, and not what was shown.
+            for _ in range(3):
+                shop.fold("zoe", "impression", "n1")
+                shop.fold("zoe", "impression", "n2")
+            second = ids(await now.serving.recommend(Ask(user_id="zoe", page=2)))
+            assert second[:2] == own[8:10]
+            assert not {*second} & {*shown}
+
+    run(scenario)
+
+
+@given(
+    new=st.integers(0, 4),
+    limit=st.sampled_from([5, 8, 10, 17, 20, 40]),
+    cap=st.sampled_from([0, 2]),
+    between=st.lists(
+        st.one_of(
+            st.tuples(st.just("seen"), st.sampled_from(["n1", "n2", "n3"])),
+            st.tuples(st.just("trend"), st.sampled_from(["t3", "k5", "l0", "b5", "c1"])),
+        ),
+        max_size=6,
+    ),
+    is_shown=st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_over_all_pages_no_item_comes_twice_and_none_is_lost(
+    shop: Shop,
+    model: Model,
+    new: int,
+    limit: int,
+    cap: int,
+    between: list[tuple[str, str]],
+    is_shown: bool,
+) -> None:
+    """is_shown: whether the first page was asked for before the others."""
+
+    async def scenario() -> None:
+        shop.use(rules={"max_per_category": cap})
+        shop.clear()
+        with trying(shop, model) as without:
+            own = ids(await without.serving.recommend(Ask(user_id="zoe", limit=limit)))
+            first_of_next = ids(await without.serving.recommend(Ask(user_id="zoe", limit=limit, page=2)))
+        shop.clear()
+        with trying(shop, model, *(f"n{number}" for number in range(1, new + 1))) as now:
+            pages = [await now.slate(limit=limit)] if is_shown else []
+            for what, item_id in between if is_shown else ():
+                if what == "seen":
+                    shop.fold("zoe", "impression", item_id)
+                else:
+                    now.trends.item_id = item_id
+            while not pages or pages[-1]["next_page"] is not None:
+                pages.append(await now.slate(limit=limit, page=len(pages) + 1))
+            if not is_shown:
+                pages[0] = await now.slate(limit=limit)
+            shown = [item["item_id"] for page in pages for item in page["recommendations"]]
+            assert len(shown) == len(set(shown))
+            assert {*shown} >= {*own, *first_of_next}
+            if not cap:
+                kept = [item_id for item_id in shown if item_id in {*own} and item_id != now.trends.item_id]
+                assert kept == [item_id for item_id in own if item_id != now.trends.item_id]
 
     run(scenario)
 

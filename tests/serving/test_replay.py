@@ -71,6 +71,7 @@ ASKS: tuple[dict[str, Any], ...] = (
     {},
     {"limit": 30},
     {"limit": 3, "page": 2},
+    {"page": 2},
     {"category": "Lamps"},
     {"filter": "price < 18 or stock = 5"},
     {"exclude": ("k0", "k3")},

@@ -1,15 +1,17 @@
 """From a pool to an answer: its page in words and JSON, the ready body, and the record of what was served."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
+
+import msgspec
 
 from shortlist.coldstart.exploration import Exploration
 from shortlist.ops import telemetry
 from shortlist.serving.cache import Pool
-from shortlist.serving.explore import Placed, placed
+from shortlist.serving.explore import Placed, placed, takes_part
 from shortlist.serving.hot import Hot, Page
 from shortlist.serving.inputs import Watch
-from shortlist.serving.known import Known, applied
+from shortlist.serving.known import First, Known, Track, applied
 from shortlist.serving.pool import INCOMPLETE_S, cut
 from shortlist.serving.recommend import category_code
 from shortlist.serving.served import Served, slate_rest
@@ -22,10 +24,16 @@ class Answers:
     """Puts answers together. `page` and `hot` are for any thread, the rest for the event loop."""
 
     def __init__(
-        self, settings: Settings, served: Served, now_ms: Callable[[], int], exploration: Exploration | None
+        self,
+        settings: Settings,
+        served: Served,
+        now_ms: Callable[[], int],
+        exploration: Exploration | None,
+        tracks: Mapping[str, Track],
     ) -> None:
+        """tracks: of users that somebody asked for, by id."""
         self.settings, self._served, self._now_ms = settings, served, now_ms
-        self._exploration = exploration
+        self._exploration, self._tracks = exploration, tracks
         self._slates = {tier: telemetry.SLATES.labels(tier) for tier in TIERS}
 
     def ready(self, user_id: str, hot: Hot, request_id: str, now_ms: int, began: float) -> bytes:
@@ -41,6 +49,8 @@ class Answers:
         """The page that is asked for, every filter applied again. is_stateless: of nobody in particular."""
         code, table = category_code(ask.category, known.snapshot), known.snapshot.table
         rules, now_ms, watch = self.settings.rules, self._now_ms(), Watch(known.snapshot, self.settings)
+        explores = self._exploration is not None and not is_stateless and takes_part(ask)
+        after = self._first(ask, pool, known).items if explores and ask.page > 1 else ()
         made = cut(
             pool,
             known,
@@ -48,13 +58,16 @@ class Answers:
             ask.limit,
             ask.page,
             exclude=ask.exclude,
+            after=after,
             category=code,
             context=ask.context,
             where=ask.filter,
         )
         shown = Placed(made)
-        if self._exploration is not None and not is_stateless:
+        if explores and self._exploration is not None:
             shown = placed(made, ask, known, rules, self._exploration)
+            if ask.page == 1 and (track := self._tracks.get(ask.user_id)) is not None:
+                track.first = _first_of(ask, pool, shown)
         items = slate_items(shown.cut.items, table)
         cards = items_json(items, shown.cut.positions, table)
         read = watch.cut_inputs(
@@ -63,10 +76,26 @@ class Answers:
             by=applied(known, rules, code, ask.context),
             made=pool.inputs,
             exclude=ask.exclude,
+            after=after,
             code=code,
             reads_trends=made.is_filled or bool(shown.explored),
         )
         return Page(shown.cut, items, cards, read, shown.explored, shown.trial)
+
+    def _first(self, ask: Ask, pool: Pool, known: Known) -> First:
+        """The first page before the one that is asked for: as it was shown, else as it would be now."""
+        track = self._tracks.get(ask.user_id)
+        first = track.first if track is not None else None
+        if first is not None and (first.trace_id, first.limit, first.exclude) == (
+            pool.trace_id,
+            ask.limit,
+            ask.exclude,
+        ):
+            return first
+        assert self._exploration is not None
+        made = cut(pool, known, self.settings.rules, ask.limit, exclude=ask.exclude)
+        asked = msgspec.structs.replace(ask, page=1)
+        return _first_of(asked, pool, placed(made, asked, known, self.settings.rules, self._exploration))
 
     def hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
         """The ready body of a pool's first page."""
@@ -142,3 +171,8 @@ class Answers:
             trace_id=pool.trace_id,
             body=body.json(ask.request_id, now, perf_counter() - began),
         )
+
+
+def _first_of(ask: Ask, pool: Pool, shown: Placed) -> First:
+    items = tuple(item.item_id for item in shown.cut.items) if shown.explored else ()
+    return First(pool.trace_id, ask.limit, ask.exclude, items)

@@ -36,6 +36,7 @@ class _Without(Struct, frozen=True):
     """What a slate was cut without."""
 
     exclude: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 class _Slate(Struct, frozen=True):
@@ -204,6 +205,7 @@ def _again(slate: _Slate, pool: Pool, known: Known, rules: RuleSettings) -> Cut:
         slate.limit or max(1, len(slate.items)),
         slate.page,
         exclude=slate.cut.exclude,
+        after=slate.cut.after,
         category=code,
         context=slate.context,
         where=slate.filter,

@@ -26,14 +26,19 @@ class Placed:
     trial: Trial | None = None
 
 
+def takes_part(ask: Ask) -> bool:
+    """Whether new items may come into the list that is asked for: the user's own."""
+    return not ask.category and not ask.filter and ask.context == BROWSING
+
+
 def placed(made: Cut, ask: Ask, known: Known, rules: RuleSettings, exploration: Exploration) -> Placed:
     """A page as it is shown: with new items, if it is the first of the user's own list and any may come.
 
     What the page shows anyway is no candidate, and what an operator pinned keeps its place. Pages after the
-    first go on as if there were no new items.
+    first have none; what gave way on the first leads the second (`after` of `pool.cut`).
     """
     trial = exploration.trial
-    if ask.page > 1 or ask.category or ask.filter or ask.context != BROWSING:
+    if ask.page > 1 or not takes_part(ask):
         return Placed(made)
     candidates = exploration.candidates(ask.user_id)
     if not candidates:
@@ -100,4 +105,6 @@ def _together(
             index = next(own)
             items.append(made.items[index])
             positions.append(made.positions[index])
-    return replace(made, items=items, positions=positions), tuple(explored)
+    # Where nothing was left for a second page, what gave way is one.
+    next_page = made.next_page if next(own, None) is None else 2
+    return replace(made, items=items, positions=positions, next_page=next_page), tuple(explored)

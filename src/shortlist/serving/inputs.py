@@ -84,7 +84,8 @@ class CutInputs(Struct, frozen=True, omit_defaults=True):
 
     user: version of the user's features. catalog: the catalog's. now_ms: the time. rules: the operator's that
     applied; None: the pool's own. model, world: where it was not cut in the pool's own world. trends: where
-    trending items filled it up or took a place of their own. exclude: what the request left out. gone: as in
+    trending items filled it up or took a place of their own. exclude: what the request left out. after: what
+    the first page showed, where new items took places in it and this page goes on from there. gone: as in
     `Inputs`.
     """
 
@@ -96,6 +97,7 @@ class CutInputs(Struct, frozen=True, omit_defaults=True):
     world: str | None = None
     trends: Trended | None = None
     exclude: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
 
 
@@ -187,6 +189,7 @@ class Watch:
         by: Applied,
         made: Inputs | None,
         exclude: Sequence[str],
+        after: Sequence[str],
         code: int,
         reads_trends: bool,
     ) -> CutInputs:
@@ -209,6 +212,7 @@ class Watch:
             world=self._snapshot.world if is_elsewhere else None,
             trends=self.trends(code) if reads_trends else None,
             exclude=tuple(exclude),
+            after=tuple(after),
             gone=gone,
         )
 

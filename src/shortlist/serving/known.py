@@ -50,6 +50,20 @@ class Known:
     attributes: Mapping[str, Any] | None = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first page of a user's own list as it was shown; the pages after it go on from there.
+
+    trace_id, limit, exclude: of which pool, and how it was asked for. items: what it showed, if new items
+    took places in it; empty: it was the pool's own.
+    """
+
+    trace_id: str
+    limit: int
+    exclude: tuple[str, ...]
+    items: tuple[str, ...]
+
+
 class Track:
     """What this process holds of one user while a pool of theirs may be in use.
 
@@ -58,13 +72,14 @@ class Track:
     fold in between only makes them too old, never too new.
     """
 
-    __slots__ = ("hot", "known", "known_moves", "moves", "warm")
+    __slots__ = ("first", "hot", "known", "known_moves", "moves", "warm")
 
     def __init__(self) -> None:
         self.moves = 0
         self.known: Known | None = None
         self.known_moves = -1
         self.hot: Hot | None = None
+        self.first: First | None = None
         self.warm = False  # whether somebody asked: only then a fold recomputes the pool
 
     def current(self, snapshot: Snapshot) -> Known | None:

@@ -1,13 +1,13 @@
 """Reading a pool: whether it still holds, and cutting a slate from it with every filter applied again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from shortlist.catalog.variants import firsts
+from shortlist.catalog.variants import barred, firsts
 from shortlist.ranking import rerank
 from shortlist.serving import fallback
 from shortlist.serving.cache import Pool, PooledItem
@@ -71,24 +71,33 @@ def cut(
     page: int = 1,
     *,
     exclude: Sequence[str] = (),
+    after: Sequence[str] = (),
     category: int = -1,
     context: str = BROWSING,
     where: str = "",
 ) -> Cut:
     """One page. A pool with too few items left is filled up with what fallbacks would serve.
 
-    where: the request's filter. The operator's pins stand where they are pinned."""
+    after: what the first page showed, where other items took places of the pool's: a later page goes on with
+    whatever is left of the pool. where: the request's filter. The operator's pins stand where they are
+    pinned."""
     snapshot = known.snapshot
     table = snapshot.table
     mask = allowed(known, rules, category, context=context, where=where)
     if exclude:
         mask[table.positions(exclude)] = False
+    to_pin = applied(known, rules, category, context).pins
+    number = page
+    if after:  # the list without its first page
+        barred(mask, table.positions(after), table.columns)
+        to_pin = tuple(replace(pin, position=pin.position - limit) for pin in to_pin if pin.position >= limit)
+        page -= 1
     find = table.position
     positions = np.array([find(item.item_id) for item in pool.items], np.int32)
     inside = np.flatnonzero((positions >= 0) & (positions < len(mask)))
     kept = inside[mask[positions[inside]]]
     positions, items = positions[kept], [pool.items[index] for index in kept.tolist()]
-    pins = pinned(applied(known, rules, category, context).pins, positions, mask, snapshot)
+    pins = pinned(to_pin, positions, mask, snapshot)
     items += [fallback.pooled(snapshot, at, PINNED) for at in pins.positions[len(items) :].tolist()]
     stay = firsts(pins.positions, table.columns, pins.rules)
     if len(stay) < len(items):  # without variants of what comes before them
@@ -115,6 +124,6 @@ def cut(
         page,
         pins.within(len(items)),
     )
-    next_page = page + 1 if len(items) > page * limit else None
+    next_page = number + 1 if len(items) > page * limit else None
     by_rule = {items[index].item_id: pins.rules[index] for index in chosen if index in pins.rules}
     return Cut([items[index] for index in chosen], positions[chosen].tolist(), next_page, by_rule, is_filled)

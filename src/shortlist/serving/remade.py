@@ -309,6 +309,7 @@ class Remade:
             slate.limit,
             slate.page,
             exclude=read.exclude,
+            after=read.after,
             category=category_code(slate.category, known.snapshot),
             context=slate.context,
             where=slate.filter,

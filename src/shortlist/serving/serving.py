@@ -111,7 +111,7 @@ class Serving:
         self._aside = Workers("aside", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
         self._served = Served(log, settings)
-        self._answers = Answers(settings, self._served, now_ms, exploration)
+        self._answers = Answers(settings, self._served, now_ms, exploration, self._tracks)
         self._ids = RequestIds()
         self._asking = Asking(settings.serving, self._ids)
         self._loop = OnLoop()

@@ -74,6 +74,7 @@ def today(
         slate.limit,
         slate.page,
         exclude=slate.cut.exclude if slate.cut is not None else (),
+        after=slate.cut.after if slate.cut is not None else (),
         category=code,
         context=slate.context,
         where=slate.filter,
