@@ -171,7 +171,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             return item.category if item is not None else None
 
         async def forget_user(user_id: str) -> None:
-            await serving.forget(user_id)
+            await serving.erase(user_id)
             await asyncio.to_thread(ledger.forget_user, user_id)
 
         shop = Shop(

@@ -35,7 +35,7 @@ def explanation_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     @get(
         "/explanations/{request_id:str}",
         # Counted: an id that nobody knows has the end of the log searched.
-        **says(guard=gate.for_slates, query=ExplanationQuery, answer=Explained, errors=(403, 404, 429)),
+        **says(guard=gate.for_slates, query=ExplanationQuery, answer=Explained, errors=(403, 404, 410, 429)),
     )
     async def explanation(
         request: Request[Any, Any, Any], request_id: FromPath[str], asked: Given[ExplanationQuery]

@@ -59,6 +59,7 @@ KINDS: Mapping[str, Kind] = {
     "SignatureWrong": TOKEN_REFUSED,
     "NotAllowed": Kind(403, "not-allowed", "The token does not allow this"),
     "NotFound": NOT_FOUND,
+    "UserForgotten": Kind(410, "user-forgotten", "The user was forgotten"),
     "ItemUnknown": NOT_FOUND,
     "RuleUnknown": NOT_FOUND,
     "RuleExists": Kind(409, "rule-exists", "The rule is there already"),

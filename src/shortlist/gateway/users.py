@@ -57,7 +57,10 @@ def user_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
 
     @delete("/users/{user_id:str}", status_code=204, **says(guard=gate.for_anyone, errors=(403,)))
     async def delete_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[None]:
-        """Forget the user: features, attributes and every cached slate."""
+        """Forget the user: features, attributes, every slate that is ready or was served.
+
+        No training learns from what they did before, and explanations of their requests are refused. The
+        log's own records leave it with `log.retention_days`."""
         caller = caller_of(request)
         wanted = path_id(user_id, "user_id")
         caller.require_own(wanted)

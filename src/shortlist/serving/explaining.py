@@ -15,7 +15,7 @@ from shortlist.serving.replay import Replayer, settings_then
 from shortlist.serving.serving import Serving
 from shortlist.serving.snapshot import Snapshot
 from shortlist.serving.today import Today, today
-from shortlist.serving.trace import Trace, Traces
+from shortlist.serving.trace import Trace, Traces, UserForgotten
 from shortlist.serving.world import InputGone, Load, Worlds
 from shortlist.settings import Settings
 
@@ -40,6 +40,11 @@ class Explainer:
         self, trace: Trace, *, replays: bool = False, against_today: bool = False, is_shop: bool = True
     ) -> Explained:
         """See `Explaining`."""
+        if self._is_forgotten(trace):
+            raise UserForgotten(
+                f"request {trace.slate.request_id!r} was of a user who was deleted since; what the log still "
+                "holds of it is not told, and leaves it with log.retention_days"
+            )
         replayer = self.replayer
         pasts = replayer.pasts([trace])
         remade = replayer.remade(trace, pasts)
@@ -60,6 +65,18 @@ class Explainer:
             out = left_out(remade)
         replay = replayer.replay(trace)
         return told(user=user, left_out=out, features=features, replay=replay, today=is_now)
+
+    def _is_forgotten(self, trace: Trace) -> bool:
+        """Whether its user was deleted after it was served. Versions tell, but for somebody without events:
+        what was served to them since is in memory for a while, and not told after that."""
+        user_id = trace.slate.user_id or trace.user_id
+        deleted = self.replayer.deleted(user_id) if user_id else None
+        version = trace.slate.cut.user if trace.slate.cut is not None else 0
+        if trace.pool is not None:
+            version = min(version, trace.pool.user_version)
+        if deleted is None or version > deleted:
+            return False
+        return bool(version) or not self.traces.is_remembered(trace.slate.request_id)
 
     def _today(self, trace: Trace, remade: Remade) -> Today | None:
         then = settings_then(trace)
@@ -112,7 +129,9 @@ class Explaining:
         self, trace: Trace, *, replays: bool = False, against_today: bool = False, is_shop: bool = True
     ) -> Explained:
         """The whole of it. replays: make it again, too. against_today: compare it with what today's model,
-        rules and settings make of it. is_shop: whether who asks may read the operator's rules."""
+        rules and settings make of it. is_shop: whether who asks may read the operator's rules.
+
+        Raises UserForgotten."""
         work = partial(
             self._explainer.explain,
             trace,

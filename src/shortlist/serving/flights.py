@@ -141,7 +141,7 @@ class Flights:
             track.learn(landed.known, flight.moves)
             if track.moves == flight.moves and flight.snapshot is self._snapshot():
                 if landed.pool.tier in KEPT:
-                    self._put(flight.key, landed.pool)
+                    self._put(flight, landed.pool)
                 track.hot = landed.hot or track.hot
                 if flight.ask.user_id in self._again:
                     self._again.discard(flight.ask.user_id)
@@ -166,10 +166,16 @@ class Flights:
             else:
                 self.start(key, ask, track, self._snapshot(), background=TASTE)
 
-    def _put(self, key: str, pool: Pool) -> None:
+    def _put(self, flight: Flight, pool: Pool) -> None:
         loop = self._loop.loop
         if loop is None:  # closed meanwhile
             return
-        task = loop.create_task(self._cache.put(key, pool))
+
+        async def put() -> None:
+            await self._cache.put(flight.key, pool)
+            if self._tracks.get(flight.ask.user_id) is not flight.track:  # forgotten meanwhile
+                await self._cache.forget(flight.ask.user_id)
+
+        task = loop.create_task(put())
         self._puts.add(task)
         task.add_done_callback(self._puts.discard)

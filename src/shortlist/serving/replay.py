@@ -10,7 +10,8 @@ from time import perf_counter
 
 import msgspec
 
-from shortlist.events.log import EventLog
+from shortlist.events.log import EVENTS, EventLog
+from shortlist.events.partition import partition_of
 from shortlist.features.past import Asked, PastGone, as_of
 from shortlist.features.store import Features, FeatureStore
 from shortlist.features.view import FeatureView, user_view
@@ -39,6 +40,11 @@ class Replayer:
             remade = self.remade(trace, pasts, settings)
             found = remade.replay() if isinstance(remade, Remade) else _named(trace, remade)
             yield msgspec.structs.replace(found, took_ms=round((perf_counter() - began) * 1e3, 3))
+
+    def deleted(self, user_id: str) -> int | None:
+        """The version up to which what was known of a user was deleted; None: they never were."""
+        partition = partition_of(user_id, self._events.partitions(EVENTS))
+        return self._store.forgotten(partition).get(user_id)
 
     def pasts(self, traces: Iterable[Trace]) -> dict[Asked, Features | PastGone]:
         """The features that these traces were made from."""

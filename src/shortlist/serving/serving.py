@@ -378,11 +378,17 @@ class Serving:
         self._loop.call(self._forget_snapshots)
 
     async def forget(self, user_id: str) -> None:
-        """Drop everything kept of a user."""
+        """Drop what is known of a user, and every slate that is ready for them."""
         track = self._tracks.pop(user_id, None)
         if track is not None:
             track.moves += 1
         await self.cache.forget(user_id)
+
+    async def erase(self, user_id: str) -> None:
+        """Drop everything kept of a user for good, what was served to them included."""
+        await self.forget(user_id)
+        kept = await self.aside(partial(self._served.kept_without, user_id))
+        self._served.forget(user_id, kept)
 
     def close(self) -> None:
         """End the threads, and log what still waits to be."""

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shortlist.coldstart.exploration import Explored
+from shortlist.errors import ShortlistError
 from shortlist.events.log import SERVED, EventLog, OffsetGone, RecordCorrupt, Stored
 from shortlist.serving.cache import Pool
 from shortlist.serving.inputs import CutInputs
@@ -52,6 +53,10 @@ class _Pool(Struct, frozen=True):
     user_id: str
     pool: Pool
     settings: dict[str, Any] | None = None
+
+
+class UserForgotten(ShortlistError):
+    """A slate was served to somebody who has asked to be forgotten since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,10 @@ class Traces:
         if slate is None:
             return None
         return next(iter(self._with_pools([slate])))
+
+    def is_remembered(self, request_id: str) -> bool:
+        """Whether this process served it a moment ago, and still knows."""
+        return self._remembered(request_id) is not None
 
     def last(self, n: int) -> list[Trace]:
         """The last `n` slates that were logged, the newest first."""
