@@ -130,6 +130,28 @@ def test_reading_stops_at_the_limit_and_at_the_end(log: EventLog) -> None:
     assert log.read(EVENTS, partition, first + 500, 100) == []
 
 
+def test_what_is_recent_is_what_reading_gives(log: EventLog) -> None:
+    append(log, [Record(f"u{n}", f"{n}".encode()) for n in range(30)])
+    before = log.ends(EVENTS)
+    assert log.recent(EVENTS, before) == {}
+    log.append_soon(EVENTS, [Record(f"u{n}", b"soon") for n in range(5)])
+    for n in range(20):
+        append(log, [Record(f"u{n}", f"more {n}".encode()), Record("u", b"x")])
+    for back in range(9):
+        offsets = [max(0, end - back) for end in before]
+        for partition, found in log.recent(EVENTS, offsets).items():
+            assert found == log.read(EVENTS, partition, offsets[partition], len(found))
+            assert found
+    assert log.recent(SERVED, [0] * log.partitions(SERVED)) == {}
+    assert log.recent(EVENTS, log.ends(EVENTS)) == {}
+
+
+def test_what_is_truncated_is_recent_no_more(log: EventLog) -> None:
+    [(partition, _), *_] = append(log, [Record("u", str(n).encode()) for n in range(10)])
+    log.truncate(EVENTS, partition, 4)
+    assert partition not in log.recent(EVENTS, [0] * PARTITIONS)
+
+
 def test_neighbouring_partitions_do_not_leak_into_each_other(log: EventLog) -> None:
     append(log, [Record(f"u{n}", f"u{n}".encode()) for n in range(100)])
     for partition, values in enumerate(everything(log)):

@@ -19,7 +19,7 @@ from shortlist.database import (
     open_database,
     open_reader,
 )
-from shortlist.events.log import EVENTS, LogOwned, LogUnavailable, Record, RecordCorrupt
+from shortlist.events.log import EVENTS, SERVED, LogOwned, LogUnavailable, Record, RecordCorrupt
 from shortlist.events.log_rocksdb import RocksLog
 from shortlist.home import Home
 
@@ -314,3 +314,36 @@ def test_no_acknowledged_record_is_lost_by_kill_nine(home: Home) -> None:
     whole = [line.strip() for line in acknowledged if line.endswith("\n")]
     assert len(whole) > 5
     assert all(f"{line} {i}" in values for line in whole for i in range(3))
+
+
+def test_the_last_records_that_somebody_waited_for_stay_in_memory(database: Database) -> None:
+    log = RocksLog(database, {EVENTS: 4, SERVED: 2})
+    for n in range(30):
+        asyncio.run(log.append(EVENTS, [Record(f"u{k}", f"{n}".encode()) for k in range(100)]))
+    ends = log.ends(EVENTS)
+    assert log.recent(EVENTS, [0] * 4) == {}  # too far back: there is more than memory holds
+    back = [end - 5 for end in ends]
+    assert log.recent(EVENTS, back) == {p: log.read(EVENTS, p, back[p], 10) for p in range(4)}
+    log.append_soon(SERVED, [Record("u", b"slate")])
+    log.wait(SERVED, [0, 0], 10.0)
+    assert log.recent(SERVED, [0, 0]) == {}
+    asyncio.run(log.append(EVENTS, [Record("u", b"x")] * 5_000))
+    assert log.recent(EVENTS, ends) == {}  # as much at once is read from the disk as fast
+    log.close()
+
+
+def test_records_are_recent_only_once_they_are_durable(database: Database) -> None:
+    gated = Gated.over(database)
+    log = RocksLog(gated, {EVENTS: 4})
+
+    async def scenario() -> None:
+        gated.gate.clear()
+        waiting = asyncio.ensure_future(log.append(EVENTS, [Record("u", b"x")]))
+        await asyncio.wait([waiting], timeout=0.1)
+        assert log.recent(EVENTS, [0] * 4) == {}
+        gated.gate.set()
+        await waiting
+        assert sum(map(len, log.recent(EVENTS, [0] * 4).values())) == 1
+
+    asyncio.run(scenario())
+    log.close()

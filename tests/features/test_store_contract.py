@@ -16,7 +16,7 @@ import shortlist.features
 from shortlist.events.event import EventType, encode
 from shortlist.events.log import Stored
 from shortlist.events.partition import partition_of
-from shortlist.features.store import Features, FeatureStore, OffsetMoved
+from shortlist.features.store import Features, FeatureStore, OffsetMoved, Step
 from shortlist.features.verify import differ, naive_features, naive_past
 from shortlist.features.view import user_view
 from shortlist.home import Home
@@ -122,6 +122,52 @@ def test_an_empty_batch_moves_the_offset_alone(store: FeatureStore) -> None:
     done = store.fold(U1, [], expect=0, next_offset=5)
     assert done.events == []
     assert store.offset(U1) == 5
+
+
+def other(partition: int) -> str:
+    """A user of a partition."""
+    return next(f"w{n}" for n in range(99) if partition_of(f"w{n}", PARTITIONS) == partition)
+
+
+def test_steps_of_several_partitions_are_each_a_fold_of_its_own(store: FeatureStore) -> None:
+    put(store, records([event("i1")]))
+    steps = [
+        Step(U1, [Stored(U1, 1, START_MS, encode(event("i2")))], 1, 2),
+        *(
+            Step(p, [Stored(p, 0, START_MS, encode(event(f"i{p}", user_id=other(p))))], 0, 1)
+            for p in range(PARTITIONS)
+            if p != U1
+        ),
+    ]
+    done = store.fold_together(steps)
+    assert [(one.partition, one.offset, one.next_offset) for one in done] == [
+        (step.partition, step.expect, step.next_offset) for step in steps
+    ]
+    assert read(store).last_5 == ["i1", "i2"]
+    assert [read(store, other(p)).last_5 for p in range(PARTITIONS) if p != U1] == [
+        [f"i{p}"] for p in range(PARTITIONS) if p != U1
+    ]
+    assert store.fold_together([]) == []
+
+
+def test_whatever_a_refused_fold_of_several_did_each_partition_is_whole(store: FeatureStore) -> None:
+    put(store, records([event("i1")]))
+    steps = [
+        Step(p, [Stored(p, 0, START_MS, encode(event("i2", user_id=other(p))))], 0, 1)
+        for p in range(PARTITIONS)
+    ]
+    with pytest.raises(OffsetMoved):  # U1 stands at 1
+        store.fold_together(steps)
+    assert read(store).last_5 == ["i1"]
+    for p in range(PARTITIONS):
+        assert bool(read(store, other(p)).last_5) == (p != U1 and store.offset(p) == 1)
+
+
+def test_two_steps_of_one_partition_are_refused(store: FeatureStore) -> None:
+    step = Step(U1, records([event("i1")]), 0, 1)
+    with pytest.raises(ValueError, match="two steps"):
+        store.fold_together([step, step])
+    assert (store.offset(U1), read(store)) == (0, Features())
 
 
 def test_a_repeat_counts_once_within_a_batch_and_across_batches(store: FeatureStore) -> None:
@@ -250,6 +296,34 @@ def test_a_fold_does_not_depend_on_where_batches_end_and_equals_the_naive_one(
             holds(store, chosen)
 
 
+def test_folding_partitions_together_equals_folding_each(opener: Opener, tmp_path: Path) -> None:
+    places = st.tuples(st.integers(0, PARTITIONS - 1), st.integers(0, 5), st.sampled_from(EventType))
+    with opener(tmp_path, Settings()) as store:
+
+        @settings(max_examples=50, deadline=None)
+        @given(rounds=st.lists(st.lists(places, max_size=9), max_size=5))
+        def holds(store: FeatureStore, rounds: list[list[tuple[int, int, EventType]]]) -> None:
+            for p in range(PARTITIONS):
+                store.delete(other(p))
+            ends = [store.offset(p) + 2 * WINDOW for p in range(PARTITIONS)]
+            logs: list[list[Stored]] = [[] for _ in range(PARTITIONS)]
+            for one in rounds:
+                batches: dict[int, list[Stored]] = {}
+                for p, n, kind in one:
+                    value = encode(event(f"i{n}", user_id=other(p), type=kind, ts=START_MS + n))
+                    batches.setdefault(p, []).append(Stored(p, ends[p], START_MS, value))
+                    ends[p] += 1
+                store.fold_together(
+                    [Step(p, batch, store.offset(p), batch[-1].offset + 1) for p, batch in batches.items()]
+                )
+                for p, batch in batches.items():
+                    logs[p] += batch
+            for p in range(PARTITIONS):
+                assert_naive(store, logs[p], Settings(), p)
+
+        holds(store)
+
+
 def test_long_histories_out_of_order_equal_the_naive_one(opener: Opener, tmp_path: Path) -> None:
     """Long enough for what a store keeps apart from the newest."""
     chosen = Settings(features=FeatureSettings(history=100))
@@ -275,10 +349,10 @@ def test_long_histories_out_of_order_equal_the_naive_one(opener: Opener, tmp_pat
         holds(store)
 
 
-def assert_naive(store: FeatureStore, batch: list[Stored], chosen: Settings) -> None:
+def assert_naive(store: FeatureStore, batch: list[Stored], chosen: Settings, partition: int = U1) -> None:
     """The partition holds what the naive implementation says of `batch`."""
     past = naive_past(batch, 0, {}, WINDOW)
     expected = {user: naive_features(happened, chosen, Features()) for user, happened in past.items()}
-    found = dict(store.users(U1))
+    found = dict(store.users(partition))
     assert found.keys() == expected.keys()
     assert {user: differ(expected[user], found[user]) for user in found} == {user: [] for user in found}

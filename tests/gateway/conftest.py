@@ -286,6 +286,9 @@ class MemoryLog(EventLog):
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Stored]:
         return self.records[offset : offset + limit]
 
+    def recent(self, topic: str, offsets: Sequence[int]) -> dict[int, list[Stored]]:
+        return {}
+
     def wait(self, topic: str, ends: Sequence[int], timeout_s: float) -> list[int]:
         return self.ends(topic)
 

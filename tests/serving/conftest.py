@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
-from itertools import count
+from itertools import chain, count
 from typing import Any, TypeVar
 
 import msgspec
@@ -123,8 +123,8 @@ class Noted:
     def watch(self, new: Collection[str]) -> None:
         """Nothing to do: everything is counted."""
 
-    def on_folded(self, partition: int, folded: Folded) -> None:
-        for event in folded.events:
+    def on_folded(self, folded: Sequence[Folded]) -> None:
+        for event in chain.from_iterable(one.events for one in folded):
             self.impressions[event.item_id, event.user_id] += event.type is EventType.IMPRESSION
 
 
@@ -205,9 +205,9 @@ class Shop:
         stored = Stored(partition, offset, self.now, encode(event))
         folded = self.features.fold(partition, [stored], expect=offset, next_offset=offset + 1)
         for listener in self.listeners:
-            listener(partition, folded)
+            listener([folded])
         if tell:
-            self.current.on_folded(partition, folded)
+            self.current.on_folded([folded])
 
     def change(self, item_id: str, **changes: Any) -> None:
         """Change or (deleted=True) delete an item in the catalog that serving shows."""

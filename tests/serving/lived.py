@@ -109,8 +109,8 @@ class Lived:
         batch = self.log.read(EVENTS, partition, offset, 1)
         expect = self.features.offset(partition)
         folded = self.features.fold(partition, batch, expect=expect, next_offset=offset + 1)
-        self.noted.on_folded(partition, folded)
-        self.current.on_folded(partition, folded)
+        self.noted.on_folded([folded])
+        self.current.on_folded([folded])
 
     async def change(self, item_id: str, item: Item | None) -> None:
         """One change of the catalog: logged, and shown."""

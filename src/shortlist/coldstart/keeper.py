@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
@@ -139,9 +139,10 @@ class LedgerKeeper:
 
     # --- feeding ---------------------------------------------------------------------------------------
 
-    def on_folded(self, partition: int, folded: Folded) -> None:
+    def on_folded(self, folded: Sequence[Folded]) -> None:
         """Take what the processor folded. What does not follow on what is taken waits for the replay."""
-        self._take(partition, folded.offset, folded.events, folded.next_offset)
+        for one in folded:
+            self._take(one.partition, one.offset, one.events, one.next_offset)
 
     def settle(self) -> None:
         """Read the slates that were served and count the events that wait for them."""

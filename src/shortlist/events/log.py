@@ -103,6 +103,13 @@ class EventLog(ABC):
         Raises OffsetGone before the beginning, RecordCorrupt where a checksum fails."""
 
     @abstractmethod
+    def recent(self, topic: str, offsets: Sequence[int]) -> dict[int, list[Stored]]:
+        """By partition, the durable records from its offset in `offsets` on, where they are still in memory.
+
+        For whoever is close behind the end: in order, as `read` gives them, without the disk. There may be
+        more all the same, behind the last one given and in partitions missing here: `read` them."""
+
+    @abstractmethod
     def wait(self, topic: str, ends: Sequence[int], timeout_s: float) -> list[int]:
         """Block until the topic's ends differ from `ends` or the time is up; the ends then."""
 

@@ -8,8 +8,8 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import structlog
 from rocksdict import WriteBatch
@@ -43,6 +43,9 @@ _OFFSET = struct.Struct(">Q")
 # Records per write batch, unless one append has more. The write itself holds the GIL, about 1 µs per record,
 # so this is half a millisecond of the event loop; the fsync that follows does not.
 BATCH_RECORDS = 512
+# Records per topic that stay in memory for whoever is close behind: those of the last fraction of a second,
+# at about 400 bytes each. A scan per partition costs as much as the folding of the one record it finds.
+RECENT = 1_000
 # Records that nobody waits for ride along with the next batch, or go after this long.
 SOON_S = 0.05
 # A reader has nobody to wake it; it looks this often.
@@ -56,6 +59,16 @@ class _Topic:
     partitions: int
     begins: list[int]
     ends: list[int]  # of what is durable; replaced by the writer thread, never changed in place
+    recent: deque["_Placed"] = field(default_factory=deque)  # durable, oldest first
+    recents: int = 0  # records in `recent`
+
+
+class _Placed(NamedTuple):
+    """Records that went in together, and where each is."""
+
+    appended_ms: int
+    records: Sequence[Record]
+    places: list[tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -174,7 +187,8 @@ class RocksLog(EventLog):
         try:
             batch = WriteBatch(raw_mode=True)
             handle = self._database.handles["log"]
-            now = _STAMP.pack(self._now_ms())
+            now_ms = self._now_ms()
+            now = _STAMP.pack(now_ms)
             placed = [self._place(batch, handle, job, ends[job.topic.number], now) for job in waiting]
             self._database.write(batch)
             if any(job.future is not None for job in waiting):
@@ -189,8 +203,10 @@ class RocksLog(EventLog):
             records = sum(len(job.records) for job in waiting)
             self._waiting -= records
             if error is None:
-                for job in waiting:
+                for job, places in zip(waiting, placed, strict=True):
                     job.topic.ends = ends[job.topic.number]
+                    if job.future is not None:  # what nobody waits for is in no hurry to be read, and large
+                        _remember(job.topic, _Placed(now_ms, job.records, places))
                 self.appended += records
                 self.synced += 1
                 self._moved.notify_all()
@@ -257,6 +273,27 @@ class RocksLog(EventLog):
             raise RecordCorrupt(topic, partition, offset, "the record is missing")
         return found
 
+    def recent(self, topic: str, offsets: Sequence[int]) -> dict[int, list[Stored]]:
+        """See the port. Of the last `RECENT` records that somebody waited for."""
+        chosen = self._topic(topic)
+        newest: list[_Placed] = []
+        with self._lock:
+            missing = sum(chosen.ends) - sum(offsets)
+            for one in reversed(chosen.recent) if missing <= chosen.recents else ():
+                if missing <= 0:
+                    break
+                newest.append(one)
+                missing -= len(one.records)
+        found: dict[int, list[Stored]] = {}
+        for appended_ms, records, places in reversed(newest):
+            for record, (partition, offset) in zip(records, places, strict=True):
+                if (before := found.get(partition)) is not None:
+                    if offset == before[-1].offset + 1:
+                        before.append(Stored(partition, offset, appended_ms, record.value))
+                elif offset == offsets[partition]:
+                    found[partition] = [Stored(partition, offset, appended_ms, record.value)]
+        return found
+
     def wait(self, topic: str, ends: Sequence[int], timeout_s: float) -> list[int]:
         """See the port."""
         chosen = self._topic(topic)
@@ -310,6 +347,8 @@ class RocksLog(EventLog):
             )
             self._database.write(batch)
             chosen.begins[partition] = before
+            chosen.recent.clear()
+            chosen.recents = 0
 
     def close(self) -> None:
         """Write what still waits, then stop. The database stays open: its opener closes it."""
@@ -381,6 +420,14 @@ def _stored(topic: str, partition: int, offset: int, key: bytes, value: bytes) -
     if int.from_bytes(key[3:], "big") != offset:
         raise RecordCorrupt(topic, partition, offset, "the record is missing")
     return Stored(partition, offset, appended_ms, value[12:])
+
+
+def _remember(topic: _Topic, placed: _Placed) -> None:
+    """Keep the last `RECENT` records; of more at once none, which are read from the disk as fast."""
+    topic.recent.append(placed)
+    topic.recents += len(placed.records)
+    while topic.recents > RECENT:
+        topic.recents -= len(topic.recent.popleft().records)
 
 
 def _tell(

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from shortlist.events.log import EVENTS, EventLog, OffsetGone, RecordCorrupt, Stored
-from shortlist.features.store import FeatureStore, Folded, OffsetMoved
+from shortlist.features.store import FeatureStore, Folded, OffsetMoved, Step
 from shortlist.ops import telemetry
 from shortlist.progress import Report, silent
 
 log = structlog.get_logger()
 
-OnFolded = Callable[[int, Folded], None]
+OnFolded = Callable[[Sequence[Folded]], None]
 
 # How long the loop sleeps in the log before it looks whether it should stop, and after a failure.
 WAIT_S = 0.5
@@ -31,8 +31,8 @@ class Processor:
     def __init__(
         self, events: EventLog, store: FeatureStore, *, batch: int = 200, on_folded: Sequence[OnFolded] = ()
     ) -> None:
-        """batch: most records folded in one step. on_folded: called in the processor's thread after each
-        step with the partition and what counted; an error in one is logged and stops nobody."""
+        """batch: most records folded at once. on_folded: called in the processor's thread after each time
+        with what counted, by partition; an error in one is logged and stops nobody."""
         self._log = events
         self._store = store
         self._batch = batch
@@ -53,6 +53,7 @@ class Processor:
 
     def start(self) -> None:
         """Fold in a thread of its own until `stop`."""
+        telemetry.LAG.set_function(self.lag)
         self._thread = threading.Thread(target=self._run, name="processor", daemon=True)
         self._thread.start()
 
@@ -70,91 +71,122 @@ class Processor:
 
     def fold_all(self, report: Report = silent, stage: str = "Folding events") -> int:
         """Fold everything that the log holds now, in this thread; how many records that were."""
-        ends = self._log.ends(EVENTS)
-        total = max(1, sum(ends) - sum(self._offsets))
-        done = 0
-        for partition, end in enumerate(ends):
-            while (before := self._offsets[partition]) < end:
-                self._fold(partition)
-                done += max(0, self._offsets[partition] - before)
-                report(stage, min(1.0, done / total))
+        ends, begun = self._log.ends(EVENTS), list(self._offsets)
+        total = max(1, sum(ends) - sum(begun))
+        while behind := self._behind(ends):
+            self._fold(behind)
+            report(stage, min(1.0, (sum(self._offsets) - sum(begun)) / total))
         report(stage, 1.0)
-        return done
+        return sum(max(0, at - before) for at, before in zip(self._offsets, begun, strict=True))
 
     def _run(self) -> None:
         ends = self._log.ends(EVENTS)
         while True:
-            behind = [p for p, end in enumerate(ends) if self._offsets[p] < end]
-            for partition in behind:
+            if behind := self._behind(ends):
                 if self._stopping.is_set() and time.monotonic() > self._drain_until:
                     return
-                self._fold_safely(partition)
-            telemetry.LAG.set(sum(max(0, end - at) for end, at in zip(ends, self._offsets, strict=True)))
-            if behind:
-                ends = self._log.ends(EVENTS)
+                self._fold_safely(behind)
             elif self._stopping.is_set():
                 return
             else:
                 ends = self._log.wait(EVENTS, ends, WAIT_S)
 
-    def _fold_safely(self, partition: int) -> None:
-        """The edge of the loop: a failure costs one attempt, never the thread."""
+    def _behind(self, ends: Sequence[int]) -> list[int]:
+        return [p for p, (at, end) in enumerate(zip(self._offsets, ends, strict=True)) if at < end]
+
+    def _fold_safely(self, partitions: Sequence[int]) -> None:
+        """The edge of the loop: a failure costs one partition one attempt, never the thread."""
         try:
-            self._fold(partition)
+            self._fold(partitions)
         except Exception:
+            if len(partitions) > 1:  # whose failure it is shows when each is alone
+                for partition in partitions:
+                    self._fold_safely([partition])
+                return
+            [partition] = partitions
             self._failed()
             log.exception("fold failed; trying again", partition=partition, offset=self._offsets[partition])
             self._stopping.wait(WAIT_S)
 
-    def _fold(self, partition: int) -> None:
-        """One batch of one partition."""
+    def _fold(self, partitions: Sequence[int]) -> None:
+        """One batch of records, of as many of these partitions as it takes to fill it."""
+        recent = self._log.recent(EVENTS, self._offsets)
+        steps, room = [], self._batch
+        for partition in partitions:
+            if room and (batch := recent.get(partition) or self._read(partition, room)):
+                batch = batch[:room]
+                steps.append(Step(partition, batch, self._offsets[partition], batch[-1].offset + 1))
+                room -= len(batch)
+        if steps:
+            self._fold_steps(steps)
+
+    def _read(self, partition: int, limit: int) -> list[Stored]:
+        """What the partition holds next; nothing where it had to be passed over."""
         offset = self._offsets[partition]
         try:
-            batch = self._log.read(EVENTS, partition, offset, self._batch)
+            return self._log.read(EVENTS, partition, offset, limit)
         except OffsetGone as gone:
             log.error("events are gone unfolded", partition=partition, offset=offset, begin=gone.begin)
             self._pass_over(partition, gone.begin)
-            return
         except RecordCorrupt as corrupt:
             log.error("record passed over", partition=partition, offset=corrupt.offset, why=str(corrupt))
             self._unreadable()
             self._pass_over(partition, corrupt.offset + 1)
-            return
-        if batch:
-            self._fold_batch(partition, batch)
+        return []
 
-    def _fold_batch(self, partition: int, batch: Sequence[Stored]) -> None:
-        expect, next_offset = self._offsets[partition], batch[-1].offset + 1
+    def _fold_steps(self, steps: Sequence[Step]) -> None:
+        first = steps[0]
         try:
-            folded = self._store.fold(partition, batch, expect=expect, next_offset=next_offset)
+            folded = self._store.fold_together(steps)
         except OffsetMoved as moved:
-            log.warning("partition taken over", partition=partition, stored=moved.stored, expected=expect)
-            self._offsets[partition] = moved.stored
+            if len(steps) > 1:
+                for step in steps:
+                    self._fold_steps([step])
+                return
+            log.warning(
+                "partition taken over", partition=first.partition, stored=moved.stored, expected=first.expect
+            )
+            self._offsets[first.partition] = moved.stored
             return
         except POISON:
-            # Something in this batch. Alone, each record folds or is the culprit.
+            # Something in one of these records. Alone, each folds or is the culprit.
             self._failed()
-            if len(batch) > 1:
-                log.exception("batch does not fold; going one by one", partition=partition, offset=expect)
-                for record in batch:
-                    self._fold_batch(partition, [record])
+            if sum(len(step.batch) for step in steps) > 1:
+                log.exception(
+                    "batch does not fold; going one by one", partitions=[s.partition for s in steps]
+                )
+                for step in steps:
+                    self._fold_one_by_one(step)
                 return
-            log.exception("record does not fold and is passed over", partition=partition, offset=expect)
+            log.exception(
+                "record does not fold and is passed over", partition=first.partition, offset=first.expect
+            )
             self._unreadable()
-            self._pass_over(partition, next_offset)
+            self._pass_over(first.partition, first.next_offset)
             return
-        self._offsets[partition] = next_offset
+        for one in folded:
+            self._offsets[one.partition] = one.next_offset
         self._count(folded)
-        telemetry.EVENT_VISIBLE.observe(max(0.0, time.time() - batch[0].appended_ms / 1000))
-        self._tell(partition, folded)
+        oldest_ms = min(step.batch[0].appended_ms for step in steps)
+        telemetry.EVENT_VISIBLE.observe(max(0.0, time.time() - oldest_ms / 1000))
+        self._tell(folded)
 
-    def _count(self, folded: Folded) -> None:
-        self.folded += len(folded.events)
-        self.duplicates += folded.duplicates
-        self.unreadable += folded.unreadable
-        telemetry.EVENTS_FOLDED.inc(len(folded.events))
-        telemetry.EVENTS_DUPLICATE.inc(folded.duplicates)
-        telemetry.EVENTS_UNREADABLE.inc(folded.unreadable)
+    def _fold_one_by_one(self, step: Step) -> None:
+        for record in step.batch:
+            expect, next_offset = self._offsets[step.partition], record.offset + 1
+            if expect < next_offset:
+                self._fold_steps([Step(step.partition, [record], expect, next_offset)])
+
+    def _count(self, folded: Sequence[Folded]) -> None:
+        events = sum(len(one.events) for one in folded)
+        self.folded += events
+        telemetry.EVENTS_FOLDED.inc(events)
+        if duplicates := sum(one.duplicates for one in folded):
+            self.duplicates += duplicates
+            telemetry.EVENTS_DUPLICATE.inc(duplicates)
+        if unreadable := sum(one.unreadable for one in folded):
+            self.unreadable += unreadable
+            telemetry.EVENTS_UNREADABLE.inc(unreadable)
 
     def _unreadable(self) -> None:
         self.unreadable += 1
@@ -168,10 +200,10 @@ class Processor:
         self._store.fold(partition, [], expect=self._offsets[partition], next_offset=next_offset)
         self._offsets[partition] = next_offset
 
-    def _tell(self, partition: int, folded: Folded) -> None:
+    def _tell(self, folded: Sequence[Folded]) -> None:
         for listener in self._listeners:
             try:
-                listener(partition, folded)
+                listener(folded)
             except Exception:
                 self._failed()
-                log.exception("listener failed", partition=partition)
+                log.exception("listener failed", partitions=[one.partition for one in folded])

@@ -2,7 +2,7 @@
 
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import TypeVar
@@ -26,6 +26,7 @@ from shortlist.features.store import (
     OffsetMoved,
     RebuildUnfinished,
     Seen,
+    Step,
     StoreUnavailable,
 )
 from shortlist.features.view import FeatureView
@@ -195,57 +196,70 @@ class RocksFeatures(FeatureStore):
 
     # --- folding ---------------------------------------------------------------------------------------
 
-    def fold(self, partition: int, batch: Sequence[Stored], *, expect: int, next_offset: int) -> Folded:
-        """See the port."""
-        with self._locks[partition]:
-            stored = self.offset(partition)
-            if stored != expect:
-                raise OffsetMoved(partition, expect, stored)
+    def fold_together(self, steps: Sequence[Step]) -> list[Folded]:
+        """See the port. All of them or none: they share a write, which costs as much as folding an event."""
+        # In the order of partitions, so that no two calls wait for each other.
+        locks = [self._locks[partition] for partition in sorted(_different(steps))]
+        for lock in locks:
+            lock.acquire()
+        try:
+            for step in steps:
+                if (stored := self.offset(step.partition)) != step.expect:
+                    raise OffsetMoved(step.partition, step.expect, stored)
             writes = WriteBatch(raw_mode=True)
-            found = [(record, event) for record in batch if (event := readable(record.value)) is not None]
-            counted = self._leave_out_repeats(partition, found, writes)
-            if gone := self._forgotten(partition):  # a replay passes what deleted users did before
-                counted = [one for one in counted if one[0].offset >= gone.get(one[1].user_id, 0)]
-            self._drop_old_generations(partition, expect, next_offset, writes)
-            users: dict[str, _User] = {}
-            tired: set[str] = set()
-            for record, event in counted:
-                user = users.get(event.user_id)
-                if user is None:
-                    user = users[event.user_id] = self._load(_key(partition, event.user_id))
-                self._prepare(user, event)
-                fold(
-                    user.features,
-                    event,
-                    offset=record.offset,
-                    appended_ms=record.appended_ms,
-                    view=self._view,
-                )
-                if event.type is EventType.IMPRESSION and user.features.taste_version == record.offset + 1:
-                    tired.add(event.user_id)
-            for user in users.values():
-                self._store(user, writes)
-            self._publish(partition, next_offset, writes)
+            done = [self._fold(step, writes) for step in steps]
+            self._publish({step.partition: step.next_offset for step in steps}, writes)
+        finally:
+            for lock in locks:
+                lock.release()
+        return done
+
+    def _fold(self, step: Step, writes: WriteBatch) -> Folded:
+        """One step, as `writes`; its partition's lock is held."""
+        partition, batch = step.partition, step.batch
+        found = [(record, event) for record in batch if (event := readable(record.value)) is not None]
+        counted = self._leave_out_repeats(partition, found, writes)
+        if gone := self._forgotten(partition):  # a replay passes what deleted users did before
+            counted = [one for one in counted if one[0].offset >= gone.get(one[1].user_id, 0)]
+        self._drop_old_generations(partition, step.expect, step.next_offset, writes)
+        users: dict[str, _User] = {}
+        tired: set[str] = set()
+        for record, event in counted:
+            user = users.get(event.user_id)
+            if user is None:
+                user = users[event.user_id] = self._load(_key(partition, event.user_id))
+            self._prepare(user, event)
+            fold(user.features, event, offset=record.offset, appended_ms=record.appended_ms, view=self._view)
+            if event.type is EventType.IMPRESSION and user.features.taste_version == record.offset + 1:
+                tired.add(event.user_id)
+        for user in users.values():
+            self._store(user, writes)
         return Folded(
+            partition=partition,
             events=[event for _, event in counted],
             duplicates=len(found) - len(counted),
             unreadable=len(batch) - len(found),
-            offset=expect,
-            next_offset=next_offset,
+            offset=step.expect,
+            next_offset=step.next_offset,
             tired=frozenset(tired),
         )
 
-    def _publish(self, partition: int, next_offset: int, writes: WriteBatch) -> None:
-        writes.put(_offset_key(partition), _OFFSET.pack(next_offset), self._database.handles["meta"])
-        self._published[partition] += 1
+    def _publish(self, moved: Mapping[int, int], writes: WriteBatch) -> None:
+        """Write, with the next offset of every partition in `moved`; their locks are held."""
+        for partition, next_offset in moved.items():
+            writes.put(_offset_key(partition), _OFFSET.pack(next_offset), self._database.handles["meta"])
+            self._published[partition] += 1
         try:
             self._database.write(writes)
-            self._offsets[partition] = next_offset
+            for partition, next_offset in moved.items():
+                self._offsets[partition] = next_offset
         except DatabaseError as error:
-            self._offsets[partition] = None  # look again: the engine knows whether it is in
-            raise StoreUnavailable(f"partition {partition} was not folded: {error}") from error
+            for partition in moved:
+                self._offsets[partition] = None  # look again: the engine knows whether it is in
+            raise StoreUnavailable(f"partitions {sorted(moved)} were not folded: {error}") from error
         finally:
-            self._published[partition] += 1
+            for partition in moved:
+                self._published[partition] += 1
 
     def _leave_out_repeats(
         self, partition: int, events: list[tuple[Stored, Event]], writes: WriteBatch
@@ -350,7 +364,7 @@ class RocksFeatures(FeatureStore):
             writes.delete(key, handles["checkpoint"])
             writes.put(b"forgotten/" + key, _OFFSET.pack(offset), handles["meta"])
             self._gone[partition] = None
-            self._publish(partition, offset, writes)
+            self._publish({partition: offset}, writes)
 
     def _forgotten(self, partition: int) -> dict[str, int]:
         known = self._gone[partition]
@@ -450,8 +464,15 @@ class RocksFeatures(FeatureStore):
             if (event := readable(record.value)) is not None
         ]
         self._leave_out_repeats(partition, seen, writes)
-        self._publish(partition, start, writes)
+        self._publish({partition: start}, writes)
         return start
+
+
+def _different(steps: Sequence[Step]) -> set[int]:
+    partitions = {step.partition for step in steps}
+    if len(partitions) < len(steps):
+        raise ValueError(f"two steps of one partition, among {[step.partition for step in steps]}")
+    return partitions
 
 
 def _key(partition: int, user_id: str) -> bytes:

@@ -8,8 +8,8 @@ Source: Cormode, Shkapenyuk, Srivastava and Xu, Forward Decay, ICDE 2009.
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +186,13 @@ class TrendingCounts:
 
     # --- feeding ---------------------------------------------------------------------------------------
 
-    def on_folded(self, partition: int, folded: Folded) -> None:
+    def on_folded(self, folded: Sequence[Folded]) -> None:
         """Count what the processor folded. What does not follow on what is counted waits for the replay."""
-        self._count_from(partition, folded.offset, folded.events, folded.next_offset)
+        with self._lock:
+            following = [one for one in folded if self._offsets[one.partition] == one.offset]
+            for one in following:
+                self._offsets[one.partition] = one.next_offset
+            self._count(chain.from_iterable(one.events for one in following))
 
     def replay(self) -> None:
         """Count from the log what was folded and is not counted yet. Beside a running processor, too."""
@@ -213,11 +217,11 @@ class TrendingCounts:
         with self._lock:
             if self._offsets[partition] != at:
                 return False
-            self._count(partition, events, next_offset)
+            self._offsets[partition] = next_offset
+            self._count(events)
             return True
 
-    def _count(self, partition: int, events: list[Event], next_offset: int) -> None:
-        self._offsets[partition] = next_offset
+    def _count(self, events: Iterable[Event]) -> None:
         self._is_unsaved = True
         if self._counts.add(events, not_after_ms=self._now_ms() + DAY_MS):
             self._is_unpublished = True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from threading import Lock
 from time import perf_counter, time
 from typing import Any, TypeVar
@@ -322,17 +323,18 @@ class Serving:
 
     # --- what happens around -------------------------------------------------------------------------
 
-    def on_folded(self, partition: int, folded: Folded) -> None:
-        """A batch was folded: what was ready for its users holds no more. On the processor's thread.
+    def on_folded(self, folded: Sequence[Folded]) -> None:
+        """Batches were folded: what was ready for their users holds no more. On the processor's thread.
 
         Pools that somebody asked for are computed anew in the background."""
         moved: dict[str, Track] = {}
         tried = self._exploration.trial.ids if self._exploration is not None else ()
-        for event in folded.events:
-            if event.type == EventType.IMPRESSION:
+        tired = frozenset[str]().union(*(one.tired for one in folded))
+        for event in chain.from_iterable(one.events for one in folded):
+            if event.type is EventType.IMPRESSION:
                 # What was shown changes no filters, and the order only when it was shown in vain too often;
                 # but also which new item comes next.
-                if event.user_id in folded.tired and (track := self._tracks.get(event.user_id)) is not None:
+                if event.user_id in tired and (track := self._tracks.get(event.user_id)) is not None:
                     track.moves += 1
                     moved[event.user_id] = track
                 elif event.item_id in tried and (track := self._tracks.get(event.user_id)) is not None:
