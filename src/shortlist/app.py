@@ -179,7 +179,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             serving=serving,
             explaining=Explaining(serving, loop.log, loop.features, model_of(home), attributes),
             collector=Collector(loop.log, category_of, settings, country=country),
-            onboarding=Onboarding(loop.log, lambda: serving.table),
+            onboarding=Onboarding(loop.log, loop.features, lambda: serving.table),
             items=items,
             table=lambda: serving.table,
             features=loop.features,

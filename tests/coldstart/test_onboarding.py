@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
-from shortlist.coldstart.guests import MOST, MergeInvalid, past_of
+from shortlist.coldstart.guests import MOST, GuestTaken, MergeInvalid, guest_of
 from shortlist.coldstart.onboarding import Onboarding
 from shortlist.coldstart.profile import AnswersInvalid, disliked, liked, preferences
 from shortlist.database import open_database
 from shortlist.events.event import INTERACTIONS, Event, EventType, encode
 from shortlist.events.log import EVENTS, Record
 from shortlist.events.log_rocksdb import RocksLog
+from shortlist.events.partition import partition_of
 from shortlist.features.processor import Processor
 from shortlist.features.store import Features, Seen
 from shortlist.features.store_rocksdb import RocksFeatures
@@ -78,7 +79,7 @@ class Shop:
 
     def __init__(self, log: RocksLog, store: RocksFeatures) -> None:
         self.log, self.store = log, store
-        self.onboarding = Onboarding(log, lambda: TABLE)
+        self.onboarding = Onboarding(log, store, lambda: TABLE)
         self.processor = Processor(log, store, batch=5)
 
     def did(self, *events: Event) -> None:
@@ -146,8 +147,54 @@ def test_a_guest_who_did_nothing_is_no_event_and_nobody_is_their_own_guest(shop:
 
 def test_of_a_long_past_the_last_is_told(shop: Shop) -> None:
     shop.did(*(event("g", n) for n in range(MOST + 30)), event("g", 40))  # a repeat
-    past = past_of(shop.log, "g")
+    past = guest_of(shop.log, shop.store, "g", now_ms=NOW).past
     assert [told.event.event_id for told in past] == [f"e{n}" for n in range(30, MOST + 30)]
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_a_guest_becomes_one_user(shop: Shop, is_folded: bool) -> None:
+    shop.did(*(event("g", n) for n in range(3)))
+    shop.login("u", "g")
+    if is_folded:
+        assert shop.features("g").became == "u"
+        # The log has forgotten, the features have not.
+        partition = partition_of("g", PARTITIONS)
+        shop.store.checkpoint(partition)
+        shop.log.truncate(EVENTS, partition, shop.log.ends(EVENTS)[partition])
+    with pytest.raises(GuestTaken, match="another user"):
+        shop.login("v", "g")
+    assert shop.features("v") == Features()
+    shop.did(event("g", 7))
+    assert shop.login("u", "g") >= 1
+    assert shop.features("u").interaction_count == 4
+    assert shop.features("u").counts["merge"] == 2
+    assert verify(shop.log, shop.store, Settings(log=LogSettings(dedup_window=40))).differing == 0
+
+
+def test_of_two_logins_at_once_one_is_the_first(shop: Shop) -> None:
+    shop.did(event("g", 0))
+
+    async def both() -> list[Any]:
+        logins = (shop.onboarding.merge(user, "g", now_ms=NOW) for user in ("u", "v"))
+        return await asyncio.gather(*logins, return_exceptions=True)
+
+    refused = [isinstance(one, GuestTaken) for one in asyncio.run(both())]
+    assert sorted(refused) == [False, True]
+    winner = ("u", "v")[refused.index(False)]
+    assert shop.features("g").became == winner
+    assert [shop.features(user).interaction_count for user in ("u", "v")].count(1) == 1
+    assert shop.features(winner).interaction_count == 1
+
+
+def test_a_forgotten_guest_is_told_no_more_and_may_become_anybody(shop: Shop) -> None:
+    shop.did(*(event("g", n) for n in range(3)))
+    shop.login("u", "g")
+    assert shop.features("g").became == "u"
+    shop.store.delete("g")
+    assert shop.login("v", "g") == 0
+    shop.did(event("g", 4))
+    assert shop.login("v", "g") == 1
+    assert (shop.features("g").became, shop.features("v").last_5) == ("v", ["i4"])
 
 
 steps = st.lists(
@@ -170,6 +217,7 @@ def test_whatever_guests_and_users_do_everything_counts_once(shop: Shop, plan: l
     log: dict[str, list[tuple[str, str]]] = {}  # everybody's own events that count, in order
     counted: dict[str, dict[str, str]] = {}  # user → event id → type, the guest's included
     told: dict[tuple[str, str], int] = {}
+    first: dict[str, str] = {}  # guest → the user they became
     for step in plan:
         if len(step) == 3:
             user, number, kind = step
@@ -179,7 +227,13 @@ def test_whatever_guests_and_users_do_everything_counts_once(shop: Shop, plan: l
                 log.setdefault(user, []).append((f"e{number}", kind))
         else:
             user, guest = step
+            if first.get(guest, user) != user:
+                with pytest.raises(GuestTaken):
+                    shop.login(user + example, guest + example)
+                continue
             shop.login(user + example, guest + example)
+            if any(kind != "impression" for _, kind in log.get(guest, [])):
+                first[guest] = user
             past = [entry for entry in log.get(guest, []) if entry[1] != "impression"]
             for event_id, kind in past[told.get((user, guest), 0) :]:
                 counted.setdefault(user, {}).setdefault(event_id, kind)

@@ -51,7 +51,9 @@ def events() -> st.SearchStrategy[Event]:
     """Any event: late, early, repeated, of every type, with gaps around a session's and beyond."""
     told = st.builds(Told, offset=st.integers(0, 30), event=_plain())
     return _plain(
-        guest=st.sampled_from(["g1", "g2"]), past=st.lists(told, max_size=4, unique_by=_id).map(tuple)
+        became=st.sampled_from([None, "u8", "u9"]),
+        guest=st.sampled_from(["g1", "g2"]),
+        past=st.lists(told, max_size=4, unique_by=_id).map(tuple),
     )
 
 

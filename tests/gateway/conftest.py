@@ -259,6 +259,9 @@ class FewFeatures:
     def delete(self, user_id: str) -> None:
         self.known.pop(user_id, None)
 
+    def forgotten(self, partition: int) -> dict[str, int]:
+        return {}
+
 
 class MemoryLog(EventLog):
     """A log in a list, of one partition."""
@@ -388,7 +391,7 @@ class Running:
                 serving=self.slates,
                 explaining=self.explanations,
                 collector=self.collector,
-                onboarding=Onboarding(self.log, lambda: self.catalog.table),
+                onboarding=Onboarding(self.log, self.features, lambda: self.catalog.table),
                 items=self.catalog,
                 table=lambda: self.catalog.table,
                 features=self.features,

@@ -68,6 +68,18 @@ def test_a_login_brings_the_guests_past(shop: Running) -> None:
     )
 
 
+def test_a_guest_becomes_one_user_and_the_first_login_stands(shop: Running) -> None:
+    guest_viewed(shop)
+    assert merge(shop, "service", subject="backend").status_code == 202
+    logged = len(shop.log.records)
+    other = ask(shop, "POST", "/users/bob/merge", "backend", "service", json={"guest": "guest-1"})
+    assert (other.status_code, other.json()["type"]) == (409, "/problems/guest-taken")
+    assert "another id" in other.json()["detail"]
+    assert "ann" not in other.json()["detail"]
+    assert len(shop.log.records) == logged
+    assert merge(shop, "service", subject="backend").status_code == 202  # the same one, again
+
+
 def test_nobody_takes_the_past_of_somebody_they_cannot_prove_to_be(shop: Running) -> None:
     guest_viewed(shop)
     assert merge(shop).status_code == 403

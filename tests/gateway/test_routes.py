@@ -251,9 +251,10 @@ def test_a_user_is_forgotten_on_request(running: Callable[..., Running]) -> None
         forgotten.append(user_id)
 
     shop = running(forget_user=forget)
+    shop.features.known["ann"].merged = {"guest-1": 3}
     assert ask(shop, "DELETE", "/users/ann", "bob").status_code == 403
     assert ask(shop, "DELETE", "/users/ann", "ann").status_code == 204
-    assert forgotten == ["ann"]
+    assert forgotten == ["ann", "guest-1"]
     assert get(shop, "/users/ann").json()["interaction_count"] == 0
 
 

@@ -31,7 +31,7 @@ LOOP_BYTES = 16_384
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TYPES = {kind.value: kind for kind in EventType if kind not in OF_NO_ITEM}
 # Fields that mean something here; what belongs to the routes of other types is unknown, and kept as such.
-_KNOWN = frozenset(Event.__struct_fields__) - {"categories", "ratings", "guest", "past"}
+_KNOWN = frozenset(Event.__struct_fields__) - {"categories", "ratings", "guest", "past", "became"}
 _split = msgspec.json.Decoder(list[Raw]).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -21,10 +21,11 @@ class EventType(StrEnum):
     IMPRESSION = "impression"
     PREFERENCES = "preferences"
     MERGE = "merge"
+    LOGIN = "login"
 
 
 # What is said of no single item, by routes of its own (the survey, the login): `item_id` is empty.
-OF_NO_ITEM = frozenset({EventType.PREFERENCES, EventType.MERGE})
+OF_NO_ITEM = frozenset({EventType.PREFERENCES, EventType.MERGE, EventType.LOGIN})
 
 # What counts as an interaction: it moves last items, counts and affinity. An impression is what the
 # shop did, a dislike or cancellation takes back.
@@ -33,7 +34,7 @@ INTERACTIONS = frozenset(
 )
 
 # What a merge tells of a guest is what the guest did: not what was shown, and no merge in a merge.
-NOT_TOLD = frozenset({EventType.MERGE, EventType.IMPRESSION})
+NOT_TOLD = frozenset({EventType.MERGE, EventType.LOGIN, EventType.IMPRESSION})
 
 MAX_ID_BYTES = 1024
 
@@ -52,6 +53,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     `category` is the item's primary category when the event was accepted, so that folding needs no catalog.
     `categories`, `ratings`: the answers of a `preferences`; both empty: the survey was skipped.
     `guest`, `past`: whose events a `merge` tells again, and those events, oldest first.
+    `became`: the user who a guest is from a `login` on.
     """
 
     event_id: Id
@@ -74,6 +76,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     ratings: dict[str, float] = {}
     guest: str | None = None
     past: tuple["Told", ...] = ()
+    became: str | None = None
 
 
 class Told(Struct, frozen=True, array_like=True):

@@ -99,6 +99,7 @@ class Features(Struct, array_like=True):
     answered_ts: int = 0  # when the survey was answered or skipped; 0: never
     merged: dict[str, int] = field(default_factory=dict)  # guest -> offset up to which their events are in
     ignored: dict[str, Ignored] = field(default_factory=dict)  # items shown and not interacted with since
+    became: str = ""  # of a guest: the user they are since their first login
 
 
 class Step(Struct, frozen=True):

@@ -106,7 +106,7 @@ def naive_past(
             told = [
                 one
                 for one in event.past
-                if one.event.type not in (EventType.MERGE, EventType.IMPRESSION)
+                if one.event.type not in (EventType.MERGE, EventType.LOGIN, EventType.IMPRESSION)
                 and not repeats(one.event.event_id)
             ]
         if record.offset < start or record.offset < forgotten.get(user_id, 0):
@@ -132,6 +132,7 @@ def naive_features(happened: list[Happened], settings: Settings, base: Features)
     answer = max(reversed(answers), key=lambda event: event.ts, default=None)
     if answer is not None and answer.ts < base.answered_ts:
         answer = None
+    logins = [h.event.became or "" for h in happened if h.event.type == EventType.LOGIN]
     era, is_expired = _era(happened, base, chosen.expire_days)
     kept = Features() if is_expired else base
     recent = [h for h in era if h.event.type in INTERACTIONS]
@@ -174,6 +175,7 @@ def naive_features(happened: list[Happened], settings: Settings, base: Features)
         answered_ts=base.answered_ts if answer is None else answer.ts,
         merged=merged,
         ignored=ignored,
+        became=next((name for name in [base.became, *logins] if name), ""),
     )
 
 

@@ -295,6 +295,17 @@ class Guests(Aggregate):
             del merged[next(iter(merged))]
 
 
+class Became(Aggregate):
+    """`became`: the user who this guest is. The first login stands; a later one is somebody else."""
+
+    fields = ("became",)
+    types = frozenset({EventType.LOGIN})
+
+    def add(self, features: Features, event: Event) -> None:
+        """Take the first."""
+        features.became = features.became or event.became or ""
+
+
 class Fatigue(Aggregate):
     """`ignored`: impressions by item since the last interaction with it; each halves every half-life.
 
@@ -377,6 +388,7 @@ def user_view(settings: Settings) -> FeatureView:
             Disliked(),
             Preferences(),
             Guests(),
+            Became(),
             Fatigue(chosen.fatigue_half_life_days, chosen.fatigue_impressions),
         ],
         expire_days=chosen.expire_days,

@@ -25,7 +25,9 @@ class EventSent(Struct, kw_only=True):
     user_id: AnyId
     type: Annotated[
         EventType,
-        Meta(description="Not preferences and merge: /onboarding/submit and /users/{id}/merge make those."),
+        Meta(
+            description="Not preferences, merge, login: /onboarding/submit and /users/{id}/merge make those."
+        ),
     ]
     item_id: AnyId
     event_id: AnyId | None = None  # made where missing; your own makes a retry harmless

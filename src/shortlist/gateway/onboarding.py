@@ -94,14 +94,14 @@ def onboarding_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     @post(
         "/users/{user_id:str}/merge",
         status_code=202,
-        **says(guard=gate.for_events, body=GuestNamed, answer=GuestMerged, errors=(403, 429, 503)),
+        **says(guard=gate.for_events, body=GuestNamed, answer=GuestMerged, errors=(403, 409, 429, 503)),
     )
     async def merge(
         request: Request[Any, Any, Any], user_id: FromPath[str], given: Given[GuestNamed]
     ) -> Response[GuestMerged]:
         """At a login: what the guest did so far is the user's from now on.
 
-        It counts once, however often this is said."""
+        It counts once, however often this is said. A guest becomes one user: the first login stands."""
         caller, wanted, guest = caller_of(request), path_id(user_id, "user_id"), an_id(given.guest, "guest")
         caller.require_own(wanted)
         if not caller.is_service and subject_of(given.guest_token) != guest:

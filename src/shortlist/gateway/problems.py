@@ -62,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "UserForgotten": Kind(410, "user-forgotten", "The user was forgotten"),
     "ItemUnknown": NOT_FOUND,
     "RuleUnknown": NOT_FOUND,
+    "GuestTaken": Kind(409, "guest-taken", "The guest is another user"),
     "RuleExists": Kind(409, "rule-exists", "The rule is there already"),
     "TooManyRules": Kind(409, "too-many-rules", "There are as many rules as there may be"),
     "ItemExists": Kind(409, "item-exists", "The item is there already"),

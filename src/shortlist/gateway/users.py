@@ -57,16 +57,18 @@ def user_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
 
     @delete("/users/{user_id:str}", status_code=204, **says(guard=gate.for_anyone, errors=(403,)))
     async def delete_user(request: Request[Any, Any, Any], user_id: FromPath[str]) -> Response[None]:
-        """Forget the user: features, attributes, every slate that is ready or was served.
+        """Forget the user, and the guests they were: features, attributes, every slate ready or served.
 
         No training learns from what they did before, and explanations of their requests are refused. The
         log's own records leave it with `log.retention_days`."""
         caller = caller_of(request)
         wanted = path_id(user_id, "user_id")
         caller.require_own(wanted)
-        await asyncio.to_thread(shop.features.delete, wanted)
-        await shop.profiles.delete(wanted)
-        await shop.forget_user(wanted)
+        (features,) = await asyncio.to_thread(shop.features.read, [wanted], time.time_ns() // 1_000_000)
+        for one in (wanted, *features.merged):
+            await asyncio.to_thread(shop.features.delete, one)
+            await shop.profiles.delete(one)
+            await shop.forget_user(one)
         return Response(None, status_code=204)
 
     return [get_user, put_user, delete_user]
