@@ -123,6 +123,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
             attributes=attributes,
         )
         stack.callback(serving.close)
+        ledger.on_tired(serving.on_tired)
         ruling = Ruling(stores.rules, serving, loop.log)
         await ruling.follow()
         profiles = Profiles(stores.users, attributes, serving)

@@ -245,7 +245,14 @@ class ExplorationSettings(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[
         int, Meta(ge=1), said("Impressions after which an item that is still undecided retires.")
     ] = 10_000
-    per_user: Annotated[int, Meta(ge=1), said("Most impressions of one new item for one user.")] = 3
+    per_user: Annotated[
+        int,
+        Meta(ge=1),
+        said(
+            "Most impressions of one new item for one user; every ten slates with it count as one where "
+            "fewer were reported."
+        ),
+    ] = 3
     new_slots: Annotated[int, Meta(ge=0, le=5), said("New items in every ten of a slate.")] = 1
     trending_slots: Annotated[
         int, Meta(ge=0, le=4), said("Trending items in every ten of a slate that has a new one.")

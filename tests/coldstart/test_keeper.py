@@ -145,6 +145,32 @@ def test_without_room_to_count_nobody_new_is_shown_anything(
     assert sorted(shop.keeper.seen("new", f"u{n}") for n in (1, 2, 3)) == [1, full, full]
 
 
+def test_slates_count_for_the_cap_where_no_impressions_come(shop: Shop) -> None:
+    told: list[str] = []
+    shop.keeper.on_tired(told.extend)
+    most = SETTINGS.exploration.per_user
+    for n in range(keeping.UNREPORTED * most):
+        assert shop.keeper.seen("new", "u1") == n // keeping.UNREPORTED < most
+        shop.serve(1)
+        shop.keeper.settle()
+    assert shop.keeper.seen("new", "u1") == most
+    assert told == ["u1"] * most
+    assert row(shop.keeper).impressions == 0  # nothing is learned from what nobody reported
+
+
+def test_slates_count_only_where_fewer_impressions_are_reported(shop: Shop) -> None:
+    told: list[str] = []
+    shop.keeper.on_tired(told.extend)
+    for n in range(2):
+        seen = Event(event_id=f"{n}", user_id="u1", type=EventType.IMPRESSION, item_id="new", ts=NOW)
+        append(shop.log, EVENTS, [Record("u1", encode(seen))])
+    for _ in range(2 * keeping.UNREPORTED):
+        shop.serve(1)
+    shop.fold()
+    shop.keeper.settle()
+    assert (shop.keeper.seen("new", "u1"), told) == (2, [])
+
+
 def traffic(shop: Shop, rng: random.Random, visits: range) -> None:
     """Visits of 60 users; "new" is clicked at 60 %, "poor" never."""
     for n in visits:

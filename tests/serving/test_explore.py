@@ -1,5 +1,6 @@
 """New items in slates: where they come, to whom, and until when."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -126,6 +127,19 @@ def test_the_slate_stays_until_an_impression_and_the_cap_ends_it(shop: Shop, mod
             assert "n1" not in ids(body or b"")
             shop.fold("zoe", "impression", "n1")
             assert await now.hot() is not None
+
+    run(scenario)
+
+
+def test_what_was_served_too_often_is_cut_anew(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with trying(shop, model, "n1") as now:
+            assert ids(await now.hot() or b"")[8] == "n1"
+            now.noted.impressions["n1", "zoe"] = 3  # as the ledger counts slates without impressions
+            now.serving.on_tired({"zoe", "nobody"})
+            await asyncio.sleep(0)
+            assert now.serving.instant("zoe") is None
+            assert "new" not in reasons(await now.slate())
 
     run(scenario)
 

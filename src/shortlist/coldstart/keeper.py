@@ -42,9 +42,13 @@ READ = 500  # records of slates read at a time
 READ_BESIDE = 50  # the same of each partition, where all of them are read side by side
 # An event whose slate was not in the log when it came (slates wait 5 ms for company) gets another chance.
 CHANCES = 2
-# Pairs of user and item whose impressions are counted, about 120 bytes each. Beyond them nobody new is shown
+# Pairs of user and item whose impressions are counted, about 150 bytes each. Beyond them nobody new is shown
 # a new item: the cap per user holds, at the price of exploring less until the next training.
 MOST_PAIRS = 500_000
+# So many slates that carried an item count as one impression where fewer were reported: not every client
+# reports any, and what lies below the fold is not seen every time.
+UNREPORTED = 10
+IMPRESSION, SLATES_BITS = 1 << 16, (1 << 16) - 1  # of a pair's number: impressions above, slates below
 
 SLATES, DECISION = b'{"kind":"slates"', b'{"kind":"decision"'  # how the records begin that are read
 TYPES = frozenset({EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE})
@@ -70,8 +74,13 @@ class _Saved(Struct):
     panel: list[PanelSlate]
     shown: list[int]
     clicked: list[int]
-    seen: dict[str, dict[str, int]]
+    pairs: dict[str, dict[str, int]]
     waiting: list[tuple[Event, int]]
+
+
+def _times(pair: int) -> int:
+    """How often a pair of item and user counts as seen."""
+    return max(pair // IMPRESSION, (pair & SLATES_BITS) // UNREPORTED)
 
 
 class LedgerKeeper:
@@ -88,13 +97,16 @@ class LedgerKeeper:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._on_decided: list[Callable[[], None]] = []
+        self._on_tired: list[Callable[[Collection[str]], None]] = []
         self._decode = msgspec.json.Decoder(ServedRecord).decode
         self.ledger = Ledger(settings.exploration)
         self._partitions = events.partitions(EVENTS)
         self._events, self._served = events.begins(EVENTS), events.begins(SERVED)
         self._waiting: list[tuple[Event, int]] = []
+        # Item → user → impressions and slates in one number: sums, so it does not matter which came first.
         self._seen: dict[str, dict[str, int]] = {}
         self._pairs = 0
+        self._tired: set[str] = set()  # users of whom a slate has just counted as an impression
         self._new: frozenset[str] = frozenset()
         self._is_unsaved = False
         self._load()
@@ -102,10 +114,11 @@ class LedgerKeeper:
     # --- what exploration asks -------------------------------------------------------------------------
 
     def seen(self, item_id: str, user_id: str) -> int:
-        """Impressions of a new item by a user, wherever they met it."""
+        """Impressions of a new item by a user, wherever they met it; every UNREPORTED slates count as one
+        where fewer were reported."""
         of_item = self._seen.get(item_id)
         known = of_item.get(user_id, 0) if of_item is not None else 0
-        return known if known or self._pairs < MOST_PAIRS else self._most_seen
+        return _times(known) if known or self._pairs < MOST_PAIRS else self._most_seen
 
     def verdict(self, item_id: str) -> str:
         """What was decided of an item; empty: nothing yet."""
@@ -122,6 +135,11 @@ class LedgerKeeper:
     def on_decided(self, listener: Callable[[], None]) -> None:
         """One more to tell when items were decided on; on the keeper's thread."""
         self._on_decided.append(listener)
+
+    def on_tired(self, listener: Callable[[Collection[str]], None]) -> None:
+        """One more to tell of users who were served a new item so often that it counts as an impression; on
+        the keeper's thread."""
+        self._on_tired.append(listener)
 
     def read(self, look: Callable[[Ledger], T]) -> T:
         """What `look` finds in the ledger, at one moment."""
@@ -150,6 +168,10 @@ class LedgerKeeper:
             waiting, self._waiting = self._waiting, []
         self._read_served()
         self._count(waiting)
+        tired, self._tired = self._tired, set()
+        if tired:
+            for listener in self._on_tired:
+                listener(tired)
 
     def replay(self) -> None:
         """Count from the log what was folded and is not counted yet, both topics in the order in which they
@@ -226,17 +248,21 @@ class LedgerKeeper:
                     continue
                 is_new = event.item_id in new
                 if is_new and event.type is EventType.IMPRESSION:
-                    self._see(event.item_id, event.user_id)
+                    self._see(event.item_id, event.user_id, IMPRESSION)
                 if is_new or event.item_id in rows or (is_panel and event.request_id is not None):
                     self._waiting.append((event, CHANCES))
             return True
 
-    def _see(self, item_id: str, user_id: str) -> None:
+    def _see(self, item_id: str, user_id: str, by: int) -> None:
+        """Count one more. by: IMPRESSION, or 1 for a slate."""
         of_item = self._seen.setdefault(item_id, {})
         known = of_item.get(user_id, 0)
-        if known or self._pairs < MOST_PAIRS:
-            self._pairs += not known
-            of_item[user_id] = known + 1
+        if known & SLATES_BITS == SLATES_BITS or (not known and self._pairs >= MOST_PAIRS):
+            return
+        self._pairs += not known
+        of_item[user_id] = known + by
+        if by != IMPRESSION and _times(known + by) > _times(known):
+            self._tired.add(user_id)
 
     def _see_as(self, guest: str, user_id: str) -> None:
         """What a guest saw is what the user saw, who logged in."""
@@ -288,6 +314,10 @@ class LedgerKeeper:
                 return
             for slate in record.slates:
                 self.ledger.promise(slate, is_panel=self._is_panel(slate))
+                if slate.user_id is not None:
+                    for slot in slate.explored:
+                        if slot.item_id in self._new:
+                            self._see(slot.item_id, slate.user_id, 1)
             if record.decision is not None:
                 self.ledger.decided(record.decision)
 
@@ -320,7 +350,7 @@ class LedgerKeeper:
                     panel=list(ledger.panel.values()),
                     shown=ledger.shown,
                     clicked=ledger.clicked,
-                    seen=self._seen,
+                    pairs=self._seen,
                     waiting=self._waiting,
                 )
             )
@@ -340,8 +370,8 @@ class LedgerKeeper:
         self.ledger.rows = {row.item_id: row for row in saved.rows}
         self.ledger.restore(saved.slots, saved.panel)
         self.ledger.shown, self.ledger.clicked = saved.shown, saved.clicked
-        self._seen, self._waiting = saved.seen, saved.waiting
-        self._pairs = sum(map(len, saved.seen.values()))
+        self._seen, self._waiting = saved.pairs, saved.waiting
+        self._pairs = sum(map(len, saved.pairs.values()))
 
     def _read(self) -> _Saved | None:
         if self._file is None or not self._file.exists():

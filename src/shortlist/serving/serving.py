@@ -6,7 +6,7 @@ processor's thread tells of folds; the model watcher's thread swaps models.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -347,6 +347,11 @@ class Serving:
         if moved:
             self._loop.call(partial(self._flights.after_fold, moved))
 
+    def on_tired(self, user_ids: Collection[str]) -> None:
+        """These users were served a new item again and again: their next slate may have another one. On any
+        thread."""
+        self._loop.call(partial(self._cut_anew, user_ids))
+
     def swap(self, model: Model | None) -> None:
         """Serve with another model from now on; requests under way end with the old one. On any thread.
 
@@ -489,6 +494,11 @@ class Serving:
         if newest is None and (track.moves or known.catalog_version != known.snapshot.table.version):
             newest = await self._read(user_id, track, known.snapshot, began)
         return newest or known
+
+    def _cut_anew(self, user_ids: Collection[str]) -> None:
+        for user_id in user_ids:
+            if (track := self._tracks.get(user_id)) is not None:
+                track.hot = None
 
     def _forget_snapshots(self) -> None:
         """Let the old model go: ready bodies and what was known refer to it."""
