@@ -67,7 +67,7 @@ def test_it_finds_what_one_index_over_all_would(
     np.testing.assert_allclose(live.products(asked, everything[: N + 13]), truth @ asked, atol=1e-5)
 
 
-def test_replaced_and_removed_items_of_a_graph_are_never_found_where_they_were() -> None:
+def test_replaced_and_removed_items_of_the_base_are_never_found_where_they_were() -> None:
     rng = np.random.default_rng(3)
     vectors = rng.standard_normal((600, 16)).astype(np.float32)
     live = LiveIndex(VectorIndex.over(vectors, threads=1, exact_below=100))

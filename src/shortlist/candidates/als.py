@@ -104,7 +104,8 @@ class Als(VectorSource):
                 seen=matrix[some].toarray() > 0, seed=settings.seed,
             )  # fmt: skip
             vectors = cold.blended(items.items[:n], texts, vectors, counts, float(data.ts_s[-1]) * 1000)
-        index = VectorIndex.over(vectors, threads=settings.threads)
+        asked = np.asarray(model.user_factors, np.float32) if matrix.nnz else None
+        index = VectorIndex.over(vectors, threads=settings.threads, asked=asked)
         return cls(index, touched, gram, cold, confidence=confidence, typical=typical)
 
     def exact(self) -> Self:

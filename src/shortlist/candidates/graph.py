@@ -17,6 +17,7 @@ from shortlist.settings import TrainingSettings
 
 BANDWIDTH = 256
 LAST = 200
+ASKED = 256  # users whose vectors the index is tried with
 
 
 class Graph(VectorSource):
@@ -43,7 +44,8 @@ class Graph(VectorSource):
         components = _smoothest(sparse.csr_matrix(normal, dtype=np.float32), BANDWIDTH, settings.seed)
         left = (components * columns[:, None]).astype(np.float32)
         right = np.where(columns[:, None] > 0, components * np.sqrt(np.maximum(degree, 0))[:, None], 0)
-        return cls(left, VectorIndex.over(right.astype(np.float32), threads=settings.threads))
+        asked = matrix[:: max(1, matrix.shape[0] // ASKED)] @ left
+        return cls(left, VectorIndex.over(right.astype(np.float32), threads=settings.threads, asked=asked))
 
     def arrays(self) -> Arrays:
         """The artifact."""

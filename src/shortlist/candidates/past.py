@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.source import Query
-from shortlist.retrieval.top import within
 
 LAST = 200  # as many as the feature store keeps of a user's past (features.history)
 
@@ -77,16 +76,6 @@ def query_from(
         against_weights=lower,
         attributes=attributes,
     )
-
-
-def barred(query: Query) -> int:
-    """How many different items of the past are not allowed: what a nearest search finds first, in vain."""
-    if query.allowed is None or not len(query.items):
-        return 0
-    if "barred" not in query.memo:
-        query.memo["barred"] = len(np.unique(query.items[~within(query.items, query.allowed)]))
-    count: int = query.memo["barred"]
-    return count
 
 
 def last_distinct(query: Query, size: int, limit: int) -> tuple[IntArray, IntArray]:

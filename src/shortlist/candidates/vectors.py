@@ -9,7 +9,6 @@ import numpy as np
 
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.past import barred
 from shortlist.candidates.source import Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.item import Item
@@ -57,7 +56,7 @@ class VectorSource(TrainedSource):
         user = self.user(query)
         if user is None:
             return NOTHING
-        return Candidates(*self.index.search(user, limit, allowed=query.allowed, spare=barred(query)))
+        return Candidates(*self.index.search(user, limit, allowed=query.allowed))
 
     def score(self, query: Query, positions: IntArray) -> FloatArray:
         """Its scores of `positions`."""

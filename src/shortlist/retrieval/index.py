@@ -1,28 +1,26 @@
 """Vectors by position and the search among them."""
 
 import importlib
+import math
 from abc import ABC, abstractmethod
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
-from shortlist.retrieval.top import top, within
+from shortlist.retrieval.top import top
 
 faiss: Any = importlib.import_module("faiss")  # its stubs lack half of what it has
 
-# Measured, alone in a loop: exact 0.06 ms at 3.7k × 128 and 0.15 ms at 10k, an HNSW search 0.09 and 0.10 ms;
-# where others use the memory too, reading all vectors takes several times as long.
+# Where others use the memory too, reading all vectors takes several times as long as alone in a loop.
 EXACT_BELOW = 5_000
-EF_SEARCH = 64  # 0.98 of the true 50 on 300k vectors of 128; the time grows with it
-FEW = 0.1  # share of allowed items below which the graph would mostly find what is not allowed
-EF_CONSTRUCTION = 80
-
-
-@lru_cache(maxsize=1_000)
-def _parameters(ef_search: int) -> Any:
-    return faiss.SearchParametersHNSW(efSearch=ef_search)
+FEW = 0.1  # share of allowed items below which those alone are looked at, all of them
+ITERATIONS, POINTS_PER_LIST = 10, 64  # of k-means; more of either finds no more
+FEWEST_PROBES, KEPT = 16, 0.98  # lists looked at; share of the value of the true nearest that they must keep
+SAMPLE, NEAREST, MIXED = 64, 100, 5  # queries that say how many: sums of up to five vectors
 
 
 class Index(ABC):
@@ -44,13 +42,13 @@ class Index(ABC):
 
     @abstractmethod
     def search(
-        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None, spare: int = 0
+        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None
     ) -> tuple[IntArray, FloatArray]:
         """Positions and values of the `limit` largest inner products above 0, best first.
 
         Where not `is_exact`, some of them are missed and values are those of 8-bit codes, about 1 % off:
         whoever shows them asks `products`. Where it is, ties keep the lower position. allowed: (any size,)
-        what may be found; None: all. spare: about how many of the nearest are not allowed.
+        what may be found; None: all.
         """
 
     @abstractmethod
@@ -67,35 +65,43 @@ class Index(ABC):
 
 
 class VectorIndex(Index):
-    """Nearest by inner product, over vectors that never change."""
+    """Nearest by inner product, over vectors that never change.
 
-    def __init__(self, vectors: FloatArray, graph: Any | None) -> None:
-        """vectors: (n, d); a row of zeros is no item. graph: FAISS HNSW over the rows that are not zero."""
-        self.vectors, self._graph = vectors, graph
-        self._ids = np.flatnonzero(vectors.any(axis=1)).astype(np.int32) if graph is not None else None
+    From `EXACT_BELOW` rows on a search looks at the lists of k-means (FAISS IVF) nearest to what is asked, as
+    8-bit codes; how many lists is chosen when it is built, by queries whose true nearest are known.
+    """
+
+    def __init__(self, vectors: FloatArray, lists: Any | None, probes: int = 0) -> None:
+        """vectors: (n, d); a row of zeros is no item. lists: FAISS IVF of the rows that are not zero, by
+        their positions. probes: how many of its lists a search looks at."""
+        self.vectors, self._lists, self.probes = vectors, lists, probes
 
     @classmethod
-    def over(cls, vectors: FloatArray, *, threads: int = 0, exact_below: int = EXACT_BELOW) -> Self:
-        """An index over rows of `vectors`; HNSW with 8-bit codes from `exact_below` rows on."""
+    def over(
+        cls,
+        vectors: FloatArray,
+        *,
+        threads: int = 0,
+        asked: FloatArray | None = None,
+        probes: int = 0,
+        exact_below: int = EXACT_BELOW,
+    ) -> Self:
+        """An index over rows of `vectors`. asked: (k, d) queries as they will come, to choose the number of
+        lists by; None: sums of a few rows. probes: that number where it is known."""
         vectors = np.ascontiguousarray(vectors, np.float32)
         if len(vectors) < exact_below:
             return cls(vectors, None)
-        filled = vectors[vectors.any(axis=1)]
-        before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(threads or before)
-        kind = faiss.ScalarQuantizer.QT_8bit
-        graph = faiss.IndexHNSWSQ(vectors.shape[1], kind, 32, faiss.METRIC_INNER_PRODUCT)
-        graph.hnsw.efConstruction = EF_CONSTRUCTION
-        if len(filled):
-            graph.train(filled)
-            graph.add(filled)
-        faiss.omp_set_num_threads(before)
-        return cls(vectors, graph)
+        filled = np.flatnonzero(vectors.any(axis=1))
+        with _threads(threads):
+            lists = _built(vectors, filled)
+            if len(filled) and not probes:
+                probes = _probes(lists, vectors, filled, asked)
+        return cls(vectors, lists, probes)
 
     @property
     def is_exact(self) -> bool:
         """Whether a search looks at every vector."""
-        return self._graph is None
+        return self._lists is None
 
     @property
     def dim(self) -> int:
@@ -106,58 +112,58 @@ class VectorIndex(Index):
         return len(self.vectors)
 
     def arrays(self) -> Arrays:
-        """The artifact: the vectors, and the graph as FAISS writes it."""
-        if self._graph is None:
+        """The artifact: the vectors, and the lists as FAISS writes them."""
+        if self._lists is None:
             return {"vectors": self.vectors}
-        return {"vectors": self.vectors, "graph": faiss.serialize_index(self._graph)}
+        lists = faiss.serialize_index(self._lists)
+        return {"vectors": self.vectors, "lists": lists, "probes": np.array([self.probes])}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The index again."""
-        graph = arrays.get("graph")
         vectors = arrays["vectors"].astype(np.float32, copy=False)
-        return cls(vectors, faiss.deserialize_index(np.array(graph, np.uint8)) if graph is not None else None)
+        if "lists" not in arrays:
+            return cls(vectors, None)
+        lists = faiss.deserialize_index(np.array(arrays["lists"], np.uint8))
+        return cls(vectors, lists, int(arrays["probes"][0]))
 
     def search(
-        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None, spare: int = 0
+        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None
     ) -> tuple[IntArray, FloatArray]:
         """See `Index`."""
-        if self._graph is None:
-            return self._exact(vector, limit, allowed)
-        assert self._ids is not None
-        if not len(self._ids) or limit <= 0:
+        if self._lists is None:
+            return top(self.vectors @ vector, limit, allowed)
+        if not self._lists.ntotal or limit <= 0:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        share = 1.0 if allowed is None else np.count_nonzero(allowed[: len(self)]) / len(self)
-        if share < FEW:
-            return self._among(vector, limit, allowed)
-        ask = min(int((limit + spare) / share) + 1, len(self._ids))
-        values, rows = self._graph.search(vector[None, :], ask, params=_parameters(max(EF_SEARCH, ask)))
-        found = (rows[0] >= 0) & (values[0] > 0)
-        positions, values = self._ids[rows[0][found]], values[0][found]
+        options: dict[str, Any] = {"nprobe": self.probes}
         if allowed is not None:
-            good = within(positions, allowed)
-            positions, values = positions[good], values[good]
-        return positions[:limit], values[:limit]
+            allowed = allowed[: len(self)]
+            share = np.count_nonzero(allowed) / len(self)
+            if share < FEW:
+                return self._among(vector, limit, allowed)
+            options["nprobe"] = min(int(self.probes / share), self._lists.nlist)
+            bits = np.packbits(allowed, bitorder="little")
+            options["sel"] = faiss.IDSelectorBitmap(8 * len(bits), faiss.swig_ptr(bits))
+        values, found = self._lists.search(
+            vector[None, :], min(limit, self._lists.ntotal), params=faiss.SearchParametersIVF(**options)
+        )
+        positions, values = found[0], values[0]
+        if allowed is not None and positions[-1] < 0:  # the nearest lists have too few that are allowed
+            return self._among(vector, limit, allowed)
+        kept = (positions >= 0) & (values > 0)
+        return positions[kept].astype(np.int32), values[kept]
 
-    def _among(
-        self, vector: FloatArray, limit: int, allowed: BoolArray | None
-    ) -> tuple[IntArray, FloatArray]:
-        """Exact, over the few that are allowed."""
-        assert allowed is not None
-        few = np.flatnonzero(allowed[: len(self)]).astype(np.int32)
+    def _among(self, vector: FloatArray, limit: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
+        """Exact, over those that are allowed."""
+        few = np.flatnonzero(allowed).astype(np.int32)
         rows, values = top(self.vectors[few] @ vector, limit)
         return few[rows], values
 
-    def _exact(
-        self, vector: FloatArray, limit: int, allowed: BoolArray | None
-    ) -> tuple[IntArray, FloatArray]:
-        return top(self.vectors @ vector, limit, allowed)
-
     def rows(self, positions: IntArray) -> FloatArray:
         """See `Index`."""
-        inside = positions < len(self.vectors)
-        if inside.all():
+        if int(positions.max(initial=-1)) < len(self.vectors):
             return self.vectors[positions]
+        inside = positions < len(self.vectors)
         rows = np.zeros((len(positions), self.dim), np.float32)
         rows[inside] = self.vectors[positions[inside]]
         return rows
@@ -165,3 +171,53 @@ class VectorIndex(Index):
     def products(self, vector: FloatArray, positions: IntArray) -> FloatArray:
         """See `Index`."""
         return self.rows(positions) @ vector
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    """FAISS on so many threads within; 0: as it is."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _built(vectors: FloatArray, filled: NDArray[np.int64]) -> Any:
+    """FAISS IVF of 8-bit codes over the rows `filled`, about 2 √n lists."""
+    dim, rows = vectors.shape[1], vectors[filled]
+    count = min(2 ** max(round(math.log2(2 * math.sqrt(len(rows) + 1))), 1), max(len(rows), 1))
+    lists = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(dim), dim, count, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
+    )
+    lists.cp.niter, lists.cp.max_points_per_centroid = ITERATIONS, POINTS_PER_LIST
+    lists.cp.spherical = True  # or the longest vectors' lists get nearly all items
+    lists.cp.min_points_per_centroid = 1  # it would only warn
+    if len(rows):
+        lists.train(rows)
+        lists.add_with_ids(rows, filled)
+    return lists
+
+
+def _probes(lists: Any, vectors: FloatArray, filled: NDArray[np.int64], asked: FloatArray | None) -> int:
+    """The fewest lists, half as many more each time, that keep `KEPT` of the value of the true nearest."""
+    rng = np.random.default_rng(len(filled))
+    if asked is None or not len(asked):
+        of = rng.integers(1, MIXED + 1, SAMPLE)
+        asked = np.stack([vectors[rng.choice(filled, k)].sum(axis=0) for k in of])
+    else:
+        asked = asked[rng.integers(0, len(asked), SAMPLE)]
+    nearest = min(NEAREST, len(filled))
+    products = asked @ vectors[filled].T
+    best = -np.partition(-products, nearest - 1, axis=1)[:, :nearest]
+    whole = np.maximum(best, 0).sum()
+    probes = min(FEWEST_PROBES, lists.nlist)
+    while probes < lists.nlist:
+        options = faiss.SearchParametersIVF(nprobe=probes)
+        _, found = lists.search(asked, nearest, params=options)
+        hits = np.where(found >= 0, np.einsum("kd,knd->kn", asked, vectors[found]), 0)
+        if np.maximum(hits, 0).sum() >= KEPT * whole:
+            break
+        probes = min(probes + probes // 2, lists.nlist)
+    return int(probes)

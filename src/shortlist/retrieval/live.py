@@ -1,7 +1,7 @@
 """A vector index that takes new items while it is searched (flow 10).
 
-HNSW has no delete, and no add that is safe beside searches. So the graph stays as it was built; what came,
-changed or went since lies beside it, in a part small enough to be looked at in full.
+Nothing in FAISS may change beside searches. So what was built stays as it is; what came, changed or went
+since lies beside it, in a part small enough to be looked at in full.
 """
 
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ class LiveIndex(Index):
             state, serial = self._state, self._serial
         vectors = _rows(state, np.arange(state.size, dtype=np.int32))
         how: dict[str, Any] = {} if exact_below is None else {"exact_below": exact_below}
-        return VectorIndex.over(vectors, threads=threads, **how), serial
+        return VectorIndex.over(vectors, threads=threads, probes=state.base.probes, **how), serial
 
     def rebase(self, base: VectorIndex, serial: int) -> None:
         """Search in `base` from now on, which holds all changes up to `serial`: they leave the flat part."""
@@ -136,12 +136,12 @@ class LiveIndex(Index):
         return self.base.arrays()
 
     def search(
-        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None, spare: int = 0
+        self, vector: FloatArray, limit: int, *, allowed: BoolArray | None = None
     ) -> tuple[IntArray, FloatArray]:
         """See `Index`."""
         state = self._state
         if not len(state.positions):
-            return state.base.search(vector, limit, allowed=allowed, spare=spare)
+            return state.base.search(vector, limit, allowed=allowed)
         mask = allowed
         if state.replaced is not None:
             mask = ~state.replaced
@@ -149,9 +149,7 @@ class LiveIndex(Index):
                 size = min(len(allowed), len(mask))
                 mask[:size] &= allowed[:size]
                 mask[size:] = False
-            # An item whose words changed a little lies where it lay: the graph finds its old row in vain.
-            spare += min(limit, len(state.positions))
-        positions, values = state.base.search(vector, limit, allowed=mask, spare=spare)
+        positions, values = state.base.search(vector, limit, allowed=mask)
         beside = state.vectors @ vector
         good = state.alive & (beside > 0)
         if allowed is not None:

@@ -112,9 +112,8 @@ def _search(position: int, limit: int, mask: BoolArray, snapshot: Snapshot) -> t
     nearest = source.similar(position, max(TOP, limit))
     found = _kept(nearest.positions, nearest.scores, limit, mask, snapshot)
     if len(found[0]) < limit:  # many of the nearest may not come, or stand for one: look further
-        spare = min(int(len(mask) - mask.sum()), 4 * TOP)
         most = limit if snapshot.table.group is None else 4 * TOP
-        nearest = source.nearest(vector, source.index.search(vector, most, allowed=mask, spare=spare)[0])
+        nearest = source.nearest(vector, source.index.search(vector, most, allowed=mask)[0])
         found = _kept(nearest.positions, nearest.scores, limit, mask, snapshot)
     return found
 
