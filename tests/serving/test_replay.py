@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.serving.conftest import PARTITIONS, catalog, fitted
 from tests.serving.lived import Lived
@@ -142,6 +142,9 @@ async def _walk(shop: Lived, plan: list[tuple[Any, ...]]) -> list[str]:
 
 
 @given(steps)
+@example(
+    [("happen", "u2", "view", "n1"), ("change", "n1", {"hidden": True})]
+)  # what nobody knew yet is no past
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_every_slate_is_made_again_or_what_is_gone_is_named(
     tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[Any, ...]]

@@ -18,6 +18,15 @@ class CatalogGone(CatalogError):
     """What an item was at a version is not in the log."""
 
 
+class Then(Struct, frozen=True):
+    """What changed since a version, as it was at that version.
+
+    items: by id; None: it was not there. unknown: those of them that had never been there until then."""
+
+    items: dict[str, Item | None]
+    unknown: frozenset[str]
+
+
 class _Head(Struct):
     version: int
     item_id: str
@@ -39,12 +48,12 @@ class CatalogPast:
         self._items: list[str] = []  # the item of each
         self._of: dict[str, list[tuple[int, int]]] = {}  # item → (version, offset), ascending
 
-    def since(self, version: int, now: int) -> dict[str, Item | None]:
-        """Every item changed after `version`, as it was at `version`; None: it was not there.
+    def since(self, version: int, now: int) -> Then:
+        """Every item changed after `version`, as it was at `version`.
 
         now: the version of today's catalog. Raises CatalogGone naming items whose state is not known."""
         if version == now:
-            return {}
+            return Then({}, frozenset())
         self._follow()
         if version > now or not self._versions or self._versions[-1] < now:
             raise CatalogGone(
@@ -58,7 +67,7 @@ class CatalogPast:
             )
         changed = dict.fromkeys(self._items[bisect_right(self._versions, version) :])
         found: dict[str, Item | None] = {}
-        unknown = []
+        new, missing = set(), []
         for item_id in changed:
             states = self._of[item_id]
             at = bisect_right(states, version, key=lambda state: state[0]) - 1
@@ -66,13 +75,14 @@ class CatalogPast:
                 found[item_id] = self._read(states[at][1])
             elif self._is_whole:
                 found[item_id] = None
+                new.add(item_id)
             else:
-                unknown.append(item_id)
-        if unknown:
-            named = ", ".join(unknown[:NAMED])
-            more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+                missing.append(item_id)
+        if missing:
+            named = ", ".join(missing[:NAMED])
+            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
             raise CatalogGone(f"items changed since, and what they were is not in the log: {named}{more}")
-        return found
+        return Then(found, frozenset(new))
 
     def _read(self, offset: int) -> Item | None:
         (stored,) = self._events.read(ITEMS, 0, offset, 1)

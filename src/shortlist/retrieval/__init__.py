@@ -1,1 +1,1 @@
-"""The vector index: nearest by inner product, exact while that is quicker, else FAISS inverted lists (flow 7)."""
+"""The vector index: nearest by inner product, exact where quicker, else in inverted lists (flow 7)."""

@@ -92,11 +92,15 @@ class Worlds:
         key = base.snapshot.world, version
         known = self._tables.get(key)
         if known is None:
-            now = base.snapshot.table
+            now, model = base.snapshot.table, base.snapshot.model
             try:
-                known = now.as_of(version, self._catalog.since(version, now.version))
+                then = self._catalog.since(version, now.version)
             except CatalogGone as error:
                 raise InputGone("catalog", str(error)) from None
+            learned = len(model.item_ids) if model is not None else 0  # their places were always theirs
+            known = now.as_of(
+                version, then.items, [new for new in then.unknown if now.position(new) >= learned]
+            )
             self._tables[key] = known
             if len(self._tables) > TABLES:
                 self._tables.popitem(last=False)
