@@ -117,6 +117,20 @@ def test_only_the_user_the_item_and_the_slate_that_were_served_count() -> None:
     assert ledger.rows["new"].clicks == 0
 
 
+def test_slates_that_share_a_request_id_are_one_for_each_user() -> None:
+    ledger = Ledger(SETTINGS)
+    for user in ("ann", "bob", "ann"):
+        ledger.promise(slate(1, user=user), is_panel=False)
+        ledger.learn(event("impression", 1, user=user))
+        ledger.learn(event("click", 1, user="ann"))
+    row = ledger.rows["new"]
+    assert (row.served, row.impressions, row.clicks) == (2, 2, 1)
+    for user in ("ann", "bob", "ann"):
+        ledger.promise(slate(2, item="", user=user), is_panel=True)
+        ledger.learn(event("impression", 2, item="a", user=user, position=0))
+    assert ledger.shown[0] == 2
+
+
 def test_a_purchase_without_a_slate_belongs_to_the_click_before_it() -> None:
     ledger = Ledger(SETTINGS)
     ledger.promise(slate(1), is_panel=False)
@@ -156,5 +170,5 @@ def test_memory_stays_bounded_and_old_slates_go() -> None:
     assert len(ledger.slots) == len(ledger._clicked_by) == 50
     ledger.promise(slate(99, ts=NOW + 25 * 3_600_000), is_panel=False)
     ledger.forget()
-    assert list(ledger.slots) == [("r99", "new")]
+    assert list(ledger.slots) == [("u99", "r99", "new")]
     assert ledger.rows["new"].clicks == 80

@@ -1,9 +1,10 @@
 """The ledger of new items: what each was promised, what it got, what that taught. A fold of the log.
 
-Two records meet here by their request id: a slate in `recommendation.impressions` says which item was
+Two records meet here by user and request id: a slate in `recommendation.impressions` says which item was
 explored at which place, and the user's event says that it was seen, clicked or bought. A place counts once
 however often its events come, in whatever order, and a click without an impression counts as both, so that
-there are never more clicks than impressions.
+there are never more clicks than impressions. Request ids may be the caller's own: of slates with the same one
+the first counts, for each user.
 """
 
 from collections.abc import Iterable, Mapping
@@ -122,8 +123,8 @@ class Ledger:
     def __init__(self, settings: ExplorationSettings, *, slots: int = SLOTS) -> None:
         self.settings, self._most = settings, slots
         self.rows: dict[str, Row] = {}
-        self.slots: dict[tuple[str, str], Slot] = {}
-        self.panel: dict[str, PanelSlate] = {}
+        self.slots: dict[tuple[str, str, str], Slot] = {}  # by user, request and item
+        self.panel: dict[tuple[str, str], PanelSlate] = {}  # by user and request
         self.shown = [0] * POSITIONS
         self.clicked = [0] * POSITIONS
         self.latest_ms = 0
@@ -137,26 +138,28 @@ class Ledger:
         if slate.user_id is None:
             return
         self.latest_ms = max(self.latest_ms, slate.ts)
+        user_id, request_id = slate.user_id, slate.request_id
         for slot in slate.explored:
-            self.row(slot.item_id).served += 1
-            key = (slate.request_id, slot.item_id)
-            self.slots[key] = Slot(slate.request_id, slot.item_id, slate.user_id, slot.position, slate.ts)
+            key = (user_id, request_id, slot.item_id)
+            if key not in self.slots:
+                self.row(slot.item_id).served += 1
+                self.slots[key] = Slot(request_id, slot.item_id, user_id, slot.position, slate.ts)
         if is_panel and not slate.explored and slate.is_default:
-            self.panel[slate.request_id] = PanelSlate(slate.request_id, slate.user_id, slate.ts)
+            self.panel.setdefault((user_id, request_id), PanelSlate(request_id, user_id, slate.ts))
 
     def learn(self, event: Event) -> bool:
-        """Count an event; whether the slate that it names (a purchase may name none) is known."""
-        slot = self.slots.get((event.request_id or "", event.item_id))
+        """Count an event; whether the user's slate that it names (a purchase may name none) is known."""
+        slot = self.slots.get((event.user_id, event.request_id or "", event.item_id))
         if slot is None and event.type is EventType.PURCHASE:
             slot = self._clicked_by.get((event.user_id, event.item_id))
         if slot is not None:
-            if slot.user_id == event.user_id and self._is_in_time(event, slot.ts):
+            if self._is_in_time(event, slot.ts):
                 self._count(slot, event)
             return True
-        slate = self.panel.get(event.request_id or "")
+        slate = self.panel.get((event.user_id, event.request_id or ""))
         if slate is None:
             return False
-        if slate.user_id == event.user_id and self._is_in_time(event, slate.ts):
+        if self._is_in_time(event, slate.ts):
             self._count_panel(slate, event)
         return True
 
@@ -170,11 +173,11 @@ class Ledger:
         """Drop slates whose time is over, and the oldest above the bounds on memory."""
         before = self.latest_ms - self._window_ms
         for slot in _old(self.slots, before, len(self.slots) - self._most):
-            del self.slots[slot.request_id, slot.item_id]
+            del self.slots[slot.user_id, slot.request_id, slot.item_id]
             if self._clicked_by.get((slot.user_id, slot.item_id)) is slot:
                 del self._clicked_by[slot.user_id, slot.item_id]
         for slate in _old(self.panel, before, len(self.panel) - PANEL_SLATES):
-            del self.panel[slate.request_id]
+            del self.panel[slate.user_id, slate.request_id]
 
     def forget_user(self, user_id: str) -> None:
         """Drop the slates of a user; what they brought stays counted."""
@@ -212,8 +215,8 @@ class Ledger:
 
     def restore(self, slots: Iterable[Slot], panel: Iterable[PanelSlate]) -> None:
         """Wait for the events of these slates again."""
-        self.slots = {(slot.request_id, slot.item_id): slot for slot in slots}
-        self.panel = {slate.request_id: slate for slate in panel}
+        self.slots = {(slot.user_id, slot.request_id, slot.item_id): slot for slot in slots}
+        self.panel = {(slate.user_id, slate.request_id): slate for slate in panel}
         self._clicked_by = {(s.user_id, s.item_id): s for s in self.slots.values() if s.is_clicked}
 
     # --- inside ----------------------------------------------------------------------------------------
