@@ -248,15 +248,41 @@ def test_a_checkpoint_of_another_log_is_not_believed(shop: Shop, home: Home) -> 
     shop.fold()
     shop.keeper.settle()
     shop.keeper.save()
-    saved = msgspec.msgpack.decode(home.exploration.read_bytes())
+    first, *rest = home.exploration.read_bytes().splitlines()
+    saved = msgspec.json.decode(first)
     saved["events"][0] += 1_000
-    home.exploration.write_bytes(msgspec.msgpack.encode(saved))
+    home.exploration.write_bytes(b"\n".join([msgspec.json.encode(saved), *rest]))
     again = shop.opened()
     assert not again.ledger.rows
     again.replay()
     assert row(again).impressions == 1
     home.exploration.write_bytes(b"torn")
     assert not shop.opened().ledger.rows
+
+
+def test_a_checkpoint_of_many_parts_is_whole(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "AT_ONCE", 3)
+    traffic(shop, random.Random(4), range(20))
+    shop.fold()
+    shop.keeper.settle()
+    shop.keeper.save()
+    again = shop.opened()
+    assert len(shop.home.exploration.read_bytes().splitlines()) > 2 * 20 / 3
+    assert (again._seen, again._pairs) == (shop.keeper._seen, shop.keeper._pairs)
+    assert (again.ledger.slots, again.ledger.rows) == (shop.keeper.ledger.slots, shop.keeper.ledger.rows)
+
+
+def test_a_checkpoint_is_of_one_moment_whatever_is_folded_while_it_is_encoded(shop: Shop) -> None:
+    traffic(shop, random.Random(4), range(9))
+    shop.fold()
+    shop.keeper.settle()
+    with shop.keeper._lock:
+        parts = shop.keeper._parts()
+    before = shop.keeper._seen["new"].copy()
+    shop.happen(("impression", 50))
+    shop.fold()  # in the middle of it
+    kept = [part.pairs["new"] for part in parts if "new" in part.pairs]
+    assert kept == [before] != [shop.keeper._seen["new"]]
 
 
 def test_a_running_keeper_saves_at_its_end(opened: Opened) -> None:
