@@ -8,15 +8,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Dialect, create_engine, text
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import create_engine, text
 
 from shortlist.catalog import migrate, schema
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import CatalogError, CatalogUnavailable
-from shortlist.catalog.store_sql import SqlCatalog, open_sql
+from shortlist.catalog.store_sql import open_sql
 
 
 async def opened(path: Path, url: str = "sqlite:") -> int:
@@ -122,17 +119,3 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named_as_the_reason(tmp_path: Path) -> None:
     with pytest.raises(CatalogUnavailable, match="unable to open"):
         asyncio.run(opened(tmp_path / "no" / "folder" / "c.sqlite"))
-
-
-def test_the_schema_and_the_writes_are_valid_for_postgresql_too() -> None:
-    """No server is asked: the statements compile for its dialect, with ids compared as bytes."""
-    dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-    made = str(CreateTable(schema.items).compile(dialect=dialect))
-    assert 'item_id TEXT COLLATE "C" NOT NULL' in made
-    assert "version BIGINT NOT NULL" in made
-    engine = create_async_engine("sqlite+aiosqlite:///:memory:")
-    upsert = SqlCatalog(engine)._upsert  # SQLite's; PostgreSQL's is built by the same words
-    assert "ON CONFLICT (item_id) DO UPDATE SET" in str(upsert.compile(dialect=engine.dialect))
-    theirs = postgresql.insert(schema.items)
-    told = theirs.on_conflict_do_update(index_elements=["item_id"], set_={"title": theirs.excluded.title})
-    assert "ON CONFLICT (item_id) DO UPDATE SET title = excluded.title" in str(told.compile(dialect=dialect))
