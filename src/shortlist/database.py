@@ -221,4 +221,8 @@ def _family(name: str, cache: Cache) -> Options:
     if name in ("features", "past", "marks", "dedup"):  # read by key; a miss must not touch the disk
         table.set_bloom_filter(10, False)
     options.set_block_based_table_factory(table)
+    if name == "dedup":
+        # Nearly all that is asked for there was never seen: 2.5 µs in a full memtable, 0.2 with a filter.
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(0.02)  # of 32 MB: 11 bits for each of its 450,000 keys
     return options
