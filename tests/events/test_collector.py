@@ -156,6 +156,12 @@ def test_all_that_is_known_of_an_event_is_kept(door: Door) -> None:
     assert event.extra == {"page": "/home", "nested": {"a": [1, 2, None, True]}}
 
 
+def test_a_refused_event_names_no_session(door: Door) -> None:
+    door.accept([{**GOOD, "session_id": "other", "price": -1}, GOOD])
+    [event] = door.logged()
+    assert event.session_id != "other"
+
+
 def test_null_is_missing(door: Door) -> None:
     names = ("session_id", "request_id", "position", "quantity", "price", "currency", "rating", "extra", "ts")
     event = door.taken(**dict.fromkeys(names))

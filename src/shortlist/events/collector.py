@@ -32,6 +32,8 @@ _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TYPES = {kind.value: kind for kind in EventType if kind not in OF_NO_ITEM}
 # Fields that mean something here; what belongs to the routes of other types is unknown, and kept as such.
 _KNOWN = frozenset(Event.__struct_fields__) - {"categories", "ratings", "guest", "past", "became"}
+_PLAIN = _KNOWN - {"extra"}
+_read = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _split = msgspec.json.Decoder(list[Raw]).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -131,38 +133,36 @@ class Collector:
         item_id = _id(given.get("item_id"), "item_id")
         kind = _type(given.get("type"))
         ts = _ts(given.get("ts"), now_ms, now_ms + self._future_ms)
-        event_id = given.get("event_id")
-        session_id = _optional_id(given.get("session_id"), "session_id")
         # A user's own word about country and device does not count; a backend relays what it knows.
-        is_user = subject is not None
+        readers = _READERS if subject is None else _READERS_OF_USERS
+        more = {name: read(value) for name, read in readers if (value := given.get(name)) is not None}
+        if subject is not None:
+            more["country"], more["device"] = added_country, added_device
+        more["category"] = self._category_of(item_id) or _text(given.get("category"), "category")
+        if not given.keys() <= _PLAIN:
+            more["extra"] = _extra(given)
+        event_id = more.pop("event_id", None) or unique_id(now_ms)
+        session_id = self._sessions.of(user_id, ts, more.pop("session_id", None))
         return Event(
-            event_id=unique_id(now_ms) if event_id is None else _id(event_id, "event_id"),
+            event_id=event_id,
             user_id=user_id,
             type=kind,
             item_id=item_id,
             ts=ts,
-            session_id=self._sessions.of(user_id, ts, session_id),
-            request_id=_optional_id(given.get("request_id"), "request_id"),
-            position=_whole(given.get("position"), "position", 1_000_000),
-            quantity=_number(given.get("quantity"), "quantity", 0, 1e6, above=True),
-            price=_number(given.get("price"), "price", 0, 1e12),
-            currency=_text(given.get("currency"), "currency"),
-            rating=_number(given.get("rating"), "rating", -1e6, 1e6),
-            category=self._category_of(item_id) or _text(given.get("category"), "category"),
-            country=added_country if is_user else _text(given.get("country"), "country"),
-            device=added_device if is_user else _text(given.get("device"), "device"),
-            extra=_extra(given),
+            session_id=session_id,
+            **more,
         )
 
 
 def _events(body: bytes) -> list[Any]:
-    """The events of a body, each still unread: what is wrong inside one is that one's own refusal."""
+    """The events of a body, read if it is small and all can be read, else each for itself: what is wrong
+    inside one is that one's own refusal."""
     start = body.lstrip()[:1]
     if start not in (b"[", b"{"):
         raise BodyMalformed("the body must be one JSON event or an array of events")
     array = body if start == b"[" else b"[" + body + b"]"
     try:
-        events: list[Any] = _split(array)
+        events: list[Any] = _read_at_once(array) or _split(array)
     except RecursionError:
         raise BodyMalformed("the body is nested too deeply; events are flat objects") from None
     except (msgspec.DecodeError, ValueError):
@@ -170,6 +170,15 @@ def _events(body: bytes) -> list[Any]:
     if len(events) > MAX_EVENTS:
         raise TooManyEvents(f"{len(events)} events in one request; send at most {MAX_EVENTS} at once")
     return events
+
+
+def _read_at_once(array: bytes) -> list[dict[str, Any]] | None:
+    if len(array) > LOOP_BYTES:
+        return None
+    try:
+        return _read(array)
+    except (RecursionError, msgspec.DecodeError, ValueError):
+        return None
 
 
 def _read_leniently(array: bytes) -> list[Any]:
@@ -232,7 +241,8 @@ def _text(value: Any, field: str) -> str | None:
 
 
 def _clean(value: str, field: str, limit: int) -> str:
-    if (bad := _FORBIDDEN.search(value)) is not None:
+    # Nothing forbidden is printable, and to ask that takes a sixth of a search.
+    if not value.isprintable() and (bad := _FORBIDDEN.search(value)) is not None:
         what = "half a character (the lone surrogate" if bad[0] >= "\ud800" else "a control character (namely"
         raise _Bad(field, f"holds {what} U+{ord(bad[0]):04X}) at {bad.start()}")
     # Characters take one to four bytes: only text in between has to be encoded to know.
@@ -291,6 +301,24 @@ def _number(value: Any, field: str, low: float, high: float, *, above: bool = Fa
     if not low <= value <= high or (above and value == low):
         raise _Bad(field, f"must be {'above' if above else 'at least'} {low:g} and at most {high:g}")
     return float(value)
+
+
+# What an event may have besides, by field; most have little of it.
+_READERS_OF_USERS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("event_id", lambda value: _id(value, "event_id")),
+    ("session_id", lambda value: _optional_id(value, "session_id")),
+    ("request_id", lambda value: _optional_id(value, "request_id")),
+    ("position", lambda value: _whole(value, "position", 1_000_000)),
+    ("quantity", lambda value: _number(value, "quantity", 0, 1e6, above=True)),
+    ("price", lambda value: _number(value, "price", 0, 1e12)),
+    ("currency", lambda value: _text(value, "currency")),
+    ("rating", lambda value: _number(value, "rating", -1e6, 1e6)),
+)
+_READERS = (
+    *_READERS_OF_USERS,
+    ("country", lambda value: _text(value, "country")),
+    ("device", lambda value: _text(value, "device")),
+)
 
 
 def _extra(given: dict[str, Any]) -> dict[str, Any] | None:
