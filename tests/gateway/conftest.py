@@ -1,5 +1,6 @@
 """A shop small enough to see through: real catalog table, tokens and limits; slates and log are stand-ins."""
 
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,9 +53,14 @@ class Slates:
         self.at_hand: set[str] = set()
         self.asked: list[Any] = []
         self.failure: Exception | None = None
+        self.hit_failure: Exception | None = None
+        self.hit_threads: list[int] = []
         self.made = 0
 
     def instant(self, user_id: str, request_id: str = "") -> bytes | None:
+        self.hit_threads.append(threading.get_ident())
+        if self.hit_failure:
+            raise self.hit_failure
         if user_id not in self.at_hand:
             return None
         self.made += 1

@@ -206,6 +206,23 @@ def test_keys_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
         ask(authority, rs(kid="old"))
 
 
+def test_what_old_keys_let_in_while_new_ones_were_read_is_not_remembered(tmp_path: Path) -> None:
+    path, asked = jwks(tmp_path / "jwks.json", jwk(PRIVATE, "old")), 0
+
+    def clock() -> float:
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # the token's times are checked, and its keys are chosen already
+            jwks(path, jwk(OTHER, "new-key"))
+            assert asks.known(b"another thread's") is None
+        return NOW + 1.5 * (asked - 1)
+
+    asks = Authority(KeyFiles(None, path), SETTINGS, clock=clock)
+    header = b"Bearer " + rs(kid="old").encode()
+    assert asks.caller(header).subject == "42"
+    assert asks.known(header) is None
+
+
 def test_a_broken_key_file_leaves_the_old_keys(tmp_path: Path) -> None:
     path, now = jwks(tmp_path / "jwks.json", jwk(PRIVATE, "old")), [NOW]
     authority = Authority(KeyFiles(None, path), SETTINGS, clock=lambda: now[0])

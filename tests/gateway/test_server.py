@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from shortlist.gateway.server import PortTaken, bound, listening
 from shortlist.settings import LimitSettings, Settings
@@ -179,6 +181,34 @@ def test_the_end_under_load_cuts_no_request(running: Callable[..., Running]) -> 
 
     asyncio.run(main())
     assert set(statuses) == {b"200"}
+
+
+def test_a_hit_is_not_answered_on_the_event_loop(shop: Running) -> None:
+    shop.slates.at_hand.add("ann")
+
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        await asks.get("/items/i0")  # the token is remembered from here on
+        for _ in range(3):
+            assert (await asks.get("/recommendations?user_id=ann")).json()["tier"] == "cache"
+
+    on_a_port(shop, scenario)
+    assert len(shop.slates.hit_threads) == 3
+    assert threading.get_ident() not in shop.slates.hit_threads
+
+
+def test_an_unforeseen_failure_of_a_hit_ends_its_request_and_nothing_else(shop: Running) -> None:
+    shop.slates.at_hand.add("ann")
+
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        await asks.get("/items/i0")
+        shop.slates.hit_failure = RuntimeError("broken")
+        assert (await asks.get("/recommendations?user_id=ann")).status_code == 500
+        shop.slates.hit_failure = None
+        assert (await asks.get("/recommendations?user_id=ann")).status_code == 200
+
+    with capture_logs() as said:
+        on_a_port(shop, scenario)
+    assert [str(entry.get("exc_info")) for entry in said] == ["True"]
 
 
 EVENT = {"event_id": "e", "item_id": 1}

@@ -3,7 +3,7 @@
 import pytest
 
 from shortlist.ops import telemetry
-from shortlist.ops.telemetry import BOUNDS_S, LoopCounter, LoopHistogram
+from shortlist.ops.telemetry import BOUNDS_S, LoneCounter, LoneHistogram
 
 
 def sample(name: str, **labels: str) -> float:
@@ -25,8 +25,8 @@ def test_every_budget_is_a_bound_so_that_it_can_be_alerted_on(budget_ms: int) ->
     assert budget_ms / 1000 in BOUNDS_S
 
 
-def test_a_loop_histogram_counts_as_prometheus_does() -> None:
-    histogram = LoopHistogram("test_loop_seconds", "A test.", bounds_s=(0.1, 1.0))
+def test_a_lone_histogram_counts_as_prometheus_does() -> None:
+    histogram = LoneHistogram("test_loop_seconds", "A test.", bounds_s=(0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 7.0):
         histogram.observe(seconds)
     assert sample("test_loop_seconds_bucket", le="0.1") == 2
@@ -35,10 +35,11 @@ def test_a_loop_histogram_counts_as_prometheus_does() -> None:
     assert sample("test_loop_seconds_sum") == pytest.approx(7.65)
 
 
-def test_a_loop_counter_counts_by_label() -> None:
-    counter = LoopCounter("test_loop", "A test.", "tier")
+def test_a_lone_counter_counts_by_label() -> None:
+    counter = LoneCounter("test_loop", "A test.", "tier")
     counter.labels("cache").inc()
     counter.labels("cache").inc()
+    counter.labels("cache", "another thread").inc()
     counter.labels("fresh")
-    assert sample("test_loop_total", tier="cache") == 2
+    assert sample("test_loop_total", tier="cache") == 3
     assert sample("test_loop_total", tier="fresh") == 0

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 
 import jwt
@@ -54,7 +55,7 @@ class Caller(Struct, frozen=True):
 
 
 class Authority:
-    """Turns the Authorization header into a `Caller`.
+    """Turns the Authorization header into a `Caller`. Threads may share it.
 
     Accepted tokens are remembered by their bytes: bounded, never beyond their expiry, and forgotten when keys
     change. Refused ones are not remembered, a flood of them must not push out the good.
@@ -71,6 +72,7 @@ class Authority:
         """clock: seconds since 1970."""
         self._keys, self._settings, self._clock, self._max = keys, settings, clock, max_remembered
         self._remembered: dict[bytes, Caller] = {}
+        self._changing = Lock()  # of what is remembered
         self._generation = keys.generation
         self._look_again_s = 0.0
 
@@ -89,22 +91,27 @@ class Authority:
         known = self.known(authorization)
         if known is not None:
             return known
-        keys = self._keys.keys
+        generation, keys = self._generation, self._keys.keys
         try:
             caller = check(_token(authorization), keys.hs256, keys.rs256, self._settings, self._clock())
         except SignatureWrong as wrong:
             raise (SignatureWrong(f"{wrong}: {self._keys.hint}") if self._keys.hint else wrong) from None
-        if len(self._remembered) >= self._max:
-            self._forget_some()
-        self._remembered[authorization] = caller
+        with self._changing:
+            if generation == self._generation:  # else other keys hold by now
+                if len(self._remembered) >= self._max:
+                    self._forget_some()
+                self._remembered[authorization] = caller
         return caller
 
     def _look_again(self, now_s: float) -> None:
-        self._look_again_s = now_s + LOOK_AGAIN_S
-        self._keys.look_again()
-        if self._keys.generation != self._generation:
-            self._generation = self._keys.generation
-            self._remembered.clear()
+        with self._changing:
+            if now_s < self._look_again_s:  # another thread did
+                return
+            self._look_again_s = now_s + LOOK_AGAIN_S
+            self._keys.look_again()
+            if self._keys.generation != self._generation:
+                self._generation = self._keys.generation
+                self._remembered.clear()
 
     def _forget_some(self) -> None:
         now = self._clock()

@@ -1,5 +1,7 @@
 """The rate limiter inside one process: GCRA, one float per caller."""
 
+from threading import Lock
+
 from shortlist.gateway.limits import Limit, RateLimiter
 
 
@@ -7,13 +9,14 @@ class MemoryRateLimiter(RateLimiter):
     """GCRA: a caller's theoretical arrival time moves on by one interval per request.
 
     Bounded: above `max_keys` callers of one limit those whose time has passed are dropped (they have their
-    full burst anyway), then the oldest. Not shared between processes. For one thread.
+    full burst anyway), then the oldest. Not shared between processes; threads may share it.
     Source: ITU-T I.371, the generic cell rate algorithm, virtual scheduling.
     """
 
     def __init__(self, max_keys: int = 200_000) -> None:
         self.max_keys = max_keys
         self.arrivals: dict[str, dict[str, float]] = {}  # by limit, then by caller
+        self._lock = Lock()
 
     async def take(self, limit: Limit, key: str, now_s: float) -> float:
         """See the port; never waits."""
@@ -21,6 +24,10 @@ class MemoryRateLimiter(RateLimiter):
 
     def take_at_once(self, limit: Limit, key: str, now_s: float) -> float:
         """See the port."""
+        with self._lock:
+            return self._take(limit, key, now_s)
+
+    def _take(self, limit: Limit, key: str, now_s: float) -> float:
         arrivals = self.arrivals.get(limit.name)
         if arrivals is None:
             arrivals = self.arrivals[limit.name] = {}

@@ -13,6 +13,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from shortlist.errors import ShortlistError
+from shortlist.gateway.worker import at_once_worker
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ class PortTaken(ShortlistError):
 
 
 class Draining(Protocol):
-    """An ASGI application that can come to an end; one that also has `__rsgi__` is called by that."""
+    """An ASGI application that can come to an end; one that is also `worker.AtOnce` is called by that."""
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         """Answer one request."""
@@ -82,17 +83,18 @@ async def listening(
     """
     listener = bound(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    is_at_once = hasattr(app, "at_once")
     server = _Embedded(
         app,
         listener,
-        interface=Interfaces.RSGI if hasattr(app, "__rsgi__") else Interfaces.ASGINL,
+        interface=Interfaces.RSGI if is_at_once else Interfaces.ASGINL,
         log_enabled=False,
         websockets=False,
         backlog=BACKLOG,
         http1_settings=HTTP1,
         http2_settings=HTTP2,
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(at_once_worker if is_at_once else None))
     if on_failure is not None:
         serving.add_done_callback(lambda _: on_failure())
     try:

@@ -21,7 +21,8 @@ from shortlist.settings import Settings
 
 
 class Answers:
-    """Puts answers together. `page` and `hot` are for any thread, the rest for the event loop."""
+    """Puts answers together. `answer` is for the event loop, `ready` for the one thread that answers hits,
+    the rest for any thread."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Answers:
         self.settings, self._served, self._now_ms = settings, served, now_ms
         self._exploration, self._tracks = exploration, tracks
         self._slates = {tier: telemetry.SLATES.labels(tier) for tier in TIERS}
+        self._hits = telemetry.SLATES.labels(CACHE, "hits")
 
     def ready(self, user_id: str, hot: Hot, request_id: str, now_ms: int, began: float) -> bytes:
         """A hit: the ready body with what differs each time, logged as served."""
@@ -42,7 +44,7 @@ class Answers:
             self._served.pool(user_id, hot.unlogged)
             hot.unlogged = None
         self._served.slate(request_id, now_ms, hot.rest)
-        self._slates[CACHE].inc()
+        self._hits.inc()
         return hot.body.json(request_id, now_ms, perf_counter() - began)
 
     def page(self, ask: Ask, pool: Pool, known: Known, *, is_stateless: bool = False) -> Page:

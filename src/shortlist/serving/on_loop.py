@@ -14,10 +14,12 @@ class OnLoop:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def here(self) -> None:
-        """Called on the loop: this is the one."""
-        if self.loop is None:
-            self.loop = asyncio.get_running_loop()
+    def here(self) -> asyncio.AbstractEventLoop:
+        """Called on the loop: this is the one, until it is closed. Returns the caller's."""
+        loop = asyncio.get_running_loop()
+        if self.loop is None or self.loop.is_closed():
+            self.loop = loop
+        return loop
 
     def leave(self) -> None:
         """Nobody waits any more."""

@@ -1,7 +1,7 @@
 """Slates, from wherever they come quickest: a ready body, a cached pool, a computed one, a fallback.
 
-Threads: everything here runs on the event loop unless it says otherwise. Workers compute pools; the
-processor's thread tells of folds; the model watcher's thread swaps models.
+Threads: everything here runs on the event loop unless it says otherwise. Hits come on the server's thread;
+workers compute pools; the processor's thread tells of folds; the model watcher's thread swaps models.
 """
 
 import asyncio
@@ -111,11 +111,11 @@ class Serving:
         self._quick = Workers("quick", 1)
         self._aside = Workers("aside", 1)
         self._tracks: OrderedDict[str, Track] = OrderedDict()
-        self._served = Served(log, settings)
+        self._loop = OnLoop()
+        self._served = Served(log, settings, self._loop)
         self._answers = Answers(settings, self._served, now_ms, exploration, self._tracks)
         self._ids = RequestIds()
         self._asking = Asking(settings.serving, self._ids)
-        self._loop = OnLoop()
         self._flights = Flights(
             settings=settings,
             cache=cache,
@@ -158,7 +158,8 @@ class Serving:
     def instant(self, user_id: str, request_id: str = "") -> bytes | None:
         """The JSON of the user's default slate, if a pool is ready and nothing moved since; else None.
 
-        Logs the slate as served. 10 µs. request_id: made here if empty."""
+        Logs the slate as served. 4 µs. For one thread at a time, whichever: nothing that a request needs to
+        be answered waits for the event loop. request_id: made here if empty."""
         began = perf_counter()
         track = self._tracks.get(user_id)
         if track is None:
@@ -175,7 +176,10 @@ class Serving:
         now = self._now_ms()
         if now >= hot.fresh_until_ms:
             return None
-        self._tracks.move_to_end(user_id)
+        try:
+            self._tracks.move_to_end(user_id)
+        except KeyError:  # the event loop took it out this moment
+            return None
         return self._answers.ready(user_id, hot, request_id or self._ids(), now, began)
 
     # --- flow 2: the miss, flow 12: the fallbacks ------------------------------------------------------
@@ -445,7 +449,7 @@ class Serving:
 
     async def _on(self, workers: Workers, work: Callable[[], T], timeout_s: float | None) -> T:
         """The result of `work` on a worker thread. Raises what it raises, and TimeoutError."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop.here()
         future: asyncio.Future[T] = loop.create_future()
 
         def run() -> None:
@@ -462,7 +466,7 @@ class Serving:
     async def _carried(self, steps: Steps[T], timeout_s: float | None) -> T:
         """The result of `steps`, from whichever threads carry them. Raises what they raise, and
         TimeoutError."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop.here()
         future: asyncio.Future[T] = loop.create_future()
 
         def to_end() -> Steps[None]:
@@ -502,7 +506,7 @@ class Serving:
 
     def _forget_snapshots(self) -> None:
         """Let the old model go: ready bodies and what was known refer to it."""
-        for track in self._tracks.values():
+        for track in list(self._tracks.values()):  # hits move them about meanwhile
             track.hot = None
             track.known = None
 
