@@ -156,7 +156,7 @@ class CandidateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     deadline_ms: Annotated[float, said("Milliseconds a source has before the slate goes on without it.")] = (
         20.0
     )
-    pool: Annotated[int, said("Most candidates that go on to scoring.")] = 250
+    pool: Annotated[int, said("Most candidates that go on to scoring.")] = 160
     als: Annotated[int, said("Candidates from collaborative filtering.")] = 50
     content: Annotated[int, said("Candidates by text and attributes.")] = 30
     item_to_item: Annotated[int, said("Candidates near the last items in the FAISS index.")] = 50

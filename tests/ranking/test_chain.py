@@ -71,10 +71,17 @@ def test_a_source_without_a_limit_scores_what_others_propose(query: Query) -> No
     assert ranked.raw["far"].tolist() == [0.0, 9.0]
 
 
-def test_above_the_pool_the_best_places_of_any_source_stay(query: Query) -> None:
-    near = Fixed("near", {n: 10.0 - n for n in range(8)})
-    far = Fixed("far", {9: 1.0, 8: 0.5})
-    assert sorted(chain(near, far, pool=3).rank(query, ALL).positions.tolist()) == [0, 1, 9]
+def test_above_the_pool_what_the_sources_together_put_first_stays(query: Query) -> None:
+    near = Fixed("near", {n: 10.0 - n for n in range(8)})  # twice as trusted: 2.0, 1.8, …, 0.6
+    far = Fixed("far", {9: 1.0, 5: 0.9, 8: 0.1})
+    kept = chain(near, far, pool=7).rank(query, ALL).positions.tolist()
+    assert sorted(kept) == [0, 1, 2, 3, 4, 5, 9]  # 1.0 for 9, 1.9 for 5; 0.8 for 6 and 0.1 for 8 stay out
+
+
+def test_a_source_that_the_blend_found_nothing_in_still_brings_candidates(query: Query) -> None:
+    near, far = Fixed("near", {3: 1.0, 4: 0.01}), Fixed("far", {5: 3.0})
+    useless = Chain([near, far], {"near": 10, "far": 10}, None, Blend({"near": 2.0, "far": 0.0}), 2)
+    assert sorted(useless.rank(query, ALL).positions.tolist()) == [3, 5]
 
 
 def test_scoring_given_items_agrees_with_ranking_them(query: Query) -> None:

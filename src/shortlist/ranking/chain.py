@@ -19,6 +19,7 @@ from shortlist.retrieval.top import within
 
 log = structlog.get_logger()
 T = TypeVar("T")
+LEAST_TRUST, TINY = 0.1, 1e-9
 SCORER_TIMEOUT_S = 1.0  # in process; a remote scorer's own budget is the request's
 
 
@@ -147,18 +148,27 @@ class Chain:
         return features(query, found.positions, found.raw, self.sources, self.codes)
 
     def _merged(self, found: Mapping[str, Candidates], allowed: BoolArray) -> IntArray:
-        """The union, without what is not allowed; above `pool`, those ranked best by any source."""
-        lists = [candidates.positions for candidates in found.values()]
+        """The union, without what is not allowed; above `pool`, those that the blend of what the sources say
+        of their own candidates puts first."""
+        lists = [(name, these) for name, these in found.items() if len(these.positions)]
         if not lists:
             return np.empty(0, np.int32)
-        proposed = np.concatenate(lists)
-        place = np.concatenate([np.arange(len(positions)) for positions in lists])
+        proposed = np.concatenate([these.positions for _, these in lists])
         kept = within(proposed, allowed)
-        by_place = np.argsort(place[kept], kind="stable")
-        positions, first = np.unique(proposed[kept][by_place], return_index=True)
+        positions, of = np.unique(proposed[kept], return_inverse=True)
         if len(positions) > self.pool:
-            positions = positions[np.sort(np.argpartition(first, self.pool)[: self.pool])]
+            # By the best place in any list, 250 found as much as these 160 do.
+            shares = [
+                these.scores * (self._trust(name) / max(these.scores[0], TINY)) for name, these in lists
+            ]
+            worth = np.bincount(of, np.concatenate(shares)[kept], len(positions))
+            positions = positions[np.sort(np.argpartition(-worth, self.pool)[: self.pool])]
         return positions.astype(np.int32, copy=False)
+
+    def _trust(self, source: str) -> float:
+        """How far a source's word is taken. One that the blend found nothing in, or was trained without, may
+        still bring what no other knows."""
+        return max(self.blend.weights.get(source, 1.0), LEAST_TRUST)
 
     def _scored(self, query: Query, found: Gathered) -> tuple[FloatArray, dict[str, str]]:
         popular = found.raw.get("popular")

@@ -217,7 +217,7 @@ def _second_stage(
         sources = fit_sources(window.known, items, training, options, report, stage, texts)
         most = limits(settings.candidates)
         return Chain(
-            list(sources.values()), most, None, untrained(), settings.candidates.pool, options.people.codes
+            list(sources.values()), most, None, Blend(), settings.candidates.pool, options.people.codes
         )
 
     def rows(chain: Chain, window: Window, negatives: int | None, stage: str) -> Rows:
