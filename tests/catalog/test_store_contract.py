@@ -239,9 +239,28 @@ def test_a_write_that_fails_midway_leaves_nothing(run: Callable[[Test], None]) -
     async def test(store: CatalogStore) -> None:
         await store.put([FULL])
         with pytest.raises(Exception):  # noqa: B017,PT011  # whatever the engine says
-            await store.put([Item(item_id="a"), Item(item_id="b", attributes={"x": object()})])
+            await store.put([Item(item_id="a"), Item(item_id="b", categories=(object(),))])  # type: ignore[arg-type]
         assert await store.version() == 1
         assert await listed(store.all()) == ["kettle"]
+
+    run(test)
+
+
+def test_more_attributes_than_every_process_can_hold_are_refused_with_nothing_written(
+    run: Callable[[Test], None],
+) -> None:
+    async def test(store: CatalogStore) -> None:
+        await store.create(Item(item_id="a", attributes={"colour": "red"}))
+        much = {"words": "x" * 100_000}
+        with pytest.raises(
+            ItemInvalid, match="item 'b': attributes: 100012 bytes of JSON; there may be 16384"
+        ):
+            await store.put([Item(item_id="c"), Item(item_id="b", attributes=much)])
+        with pytest.raises(ItemInvalid, match="100012 bytes"):
+            await store.create(Item(item_id="b", attributes=much))
+        with pytest.raises(ItemInvalid, match="100012 bytes"):
+            await store.patch("a", {"attributes": much})
+        assert await store.version() == 1
 
     run(test)
 

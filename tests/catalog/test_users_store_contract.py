@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from shortlist.catalog.attributes import MAX_KEYS
 from shortlist.catalog.engine import open_engine
-from shortlist.catalog.users_store import MAX_KEYS, AttributesInvalid, UserStore
+from shortlist.catalog.users_store import AttributesInvalid, UserStore
 from shortlist.catalog.users_store_sql import SqlUsers
 
 Test = Callable[[UserStore], Awaitable[None]]

@@ -178,6 +178,8 @@ def test_bulk_replaces_in_one_go_and_names_the_bad_one(shop: Running) -> None:
     for bad, why in (
         ([{"item_id": "a"}, {"item_id": "b", "price": -1}], "[1].price"),
         ([{"item_id": "a\n"}], "[0].item_id"),
+        ([{"item_id": "a", "categories": ["x" * 501]}], "[0].categories"),
+        ([{"item_id": "a", "brand": "x" * 501}], "[0].brand"),
         ([{"item_id": "a"}] * 1001, "a list of 1 to 1000, not a list of 1001"),
         ([], "not an empty list"),
     ):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from shortlist.catalog.item import Item
 from shortlist.home import Home
 from shortlist.importing.importer import Request, import_files
+from shortlist.importing.items import item_of
 from shortlist.importing.mapping import EVENT_NAMES, parse_map
 from shortlist.importing.problem import ColumnUnknown, FormatUnknown, ImportFailed, Outcome, Unreadable
 from shortlist.progress import silent
@@ -508,3 +509,10 @@ def test_ids_of_every_kind_round_trip(shop: Shop, tmp_path: Path, item_id: str) 
     shop.imports(path, mapping=MAP, type="view")
     assert [(e.user_id, e.item_id) for e in shop.events()] == [(item_id, item_id)]
     assert item_id in shop.items()
+
+
+def test_a_row_with_more_attributes_than_an_item_may_have_is_refused_by_name() -> None:
+    rest = json.dumps({"words": "x" * 20_000})
+    with pytest.raises(ValueError, match="attributes: 20012 bytes of JSON; there may be 16384"):
+        item_of({"item_id": "7", "attributes": rest})
+    assert item_of({"item_id": "7", "attributes": '{"colour": "red"}'}).attributes == {"colour": "red"}

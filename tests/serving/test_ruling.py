@@ -193,3 +193,24 @@ def test_a_dry_run_takes_off_the_boosts_of_the_time(shop: Shop, at_desk: Callabl
         assert again.affected > 0
 
     at_desk(scene)
+
+
+def test_what_is_kept_of_users_is_bounded_in_bytes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_engine("sqlite:", tmp_path / "catalog.sqlite") as engine:
+            users = SqlUsers(engine)
+            await users.put("first", {"a": 1})
+            known = UserAttributes(users, await users.version(), kept_bytes=100_000, read_s=10.0)
+            for n in range(50):
+                known.learn(f"u{n}", {"words": "x" * 16_000})
+                known.learn(f"u{n}", {"words": "y" * 16_000})
+                assert known._bytes <= 100_000
+            assert len(known._kept) == 6
+            assert await asyncio.to_thread(known, "u49") == {"words": "y" * 16_000}
+            assert await asyncio.to_thread(known, "u0") == {}  # read anew: the store never had them
+            known.drop("u49")
+            for user_id in list(known._kept):
+                known.drop(user_id)
+            assert known._bytes == 0
+
+    asyncio.run(main())

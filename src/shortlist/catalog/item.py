@@ -10,6 +10,8 @@ from shortlist.events.event import Id
 # `margin > 0.3` is the margin, told bit by bit.
 FOR_SERVICES = frozenset({"margin"})
 
+Name = Annotated[str, Meta(max_length=500)]
+
 
 class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One item. Everything but its id may be missing: rules then pass it and pages show its id."""
@@ -17,16 +19,17 @@ class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
     item_id: Id
     title: Annotated[str, Meta(max_length=2_000)] = ""
     description: Annotated[str, Meta(max_length=50_000)] = ""
-    categories: tuple[str, ...] = ()  # the first is the primary one: caps and affinity use it
-    brand: str | None = None
+    # The first is the primary one: caps and affinity use it.
+    categories: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
+    brand: Name | None = None
     price: Annotated[float, Meta(ge=0)] | None = None
-    currency: str | None = None
+    currency: Name | None = None
     margin: float | None = None  # share of the price, 0.25 = a quarter
     stock: Annotated[int, Meta(ge=0)] | None = None  # None: not tracked, always in stock
-    image: str | None = None
+    image: Annotated[str, Meta(max_length=10_000)] | None = None
     hidden: bool = False
     added_ms: int = 0
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}  # as much as `catalog.attributes` lets pass
     # The item (or just the name) that this one is a size or colour of: a slate shows one of them, and who
     # bought one has bought them all. One step: a variant of a variant belongs to what it names itself.
     variant_of: Id | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from shortlist.catalog.attributes import refused
 from shortlist.catalog.item import Item
 from shortlist.errors import ShortlistError
 
@@ -45,7 +46,8 @@ class CatalogStore(ABC):
     async def put(self, items: Sequence[Item]) -> int:
         """Insert or replace all of `items` in one transaction; the catalog's version after it.
 
-        An item that is already so keeps its version; of two with one id the last counts."""
+        An item that is already so keeps its version; of two with one id the last counts.
+        Raises ItemInvalid."""
 
     @abstractmethod
     async def add_missing(self, item_ids: Sequence[str]) -> int:
@@ -53,7 +55,7 @@ class CatalogStore(ABC):
 
     @abstractmethod
     async def create(self, item: Item) -> int:
-        """Insert one item. Raises ItemExists."""
+        """Insert one item. Raises ItemExists, ItemInvalid."""
 
     @abstractmethod
     async def patch(self, item_id: str, changes: dict[str, Any]) -> Item:
@@ -78,3 +80,10 @@ class CatalogStore(ABC):
     @abstractmethod
     async def changes(self, after: int, limit: int) -> list[Change]:
         """The latest state of items changed after version `after`, oldest change first."""
+
+
+def checked(item: Item) -> Item:
+    """The item, if its attributes may be kept; every process has all items in memory. Raises ItemInvalid."""
+    if item.attributes and (why := refused(item.attributes)):
+        raise ItemInvalid(f"item {item.item_id!r}: attributes: {why}")
+    return item

@@ -20,6 +20,7 @@ from shortlist.catalog.store import (
     ItemExists,
     ItemInvalid,
     ItemUnknown,
+    checked,
 )
 from shortlist.events.log import ITEMS
 from shortlist.refusal import refusal
@@ -48,7 +49,7 @@ class SqlCatalog(CatalogStore):
         )
 
     async def put(self, items: Sequence[Item]) -> int:  # noqa: D102
-        wanted = {item.item_id: item for item in items}  # the last of an id wins
+        wanted = {item.item_id: checked(item) for item in items}  # the last of an id wins
         async with self._write() as connection:
             stored = await self._stored(connection, list(wanted))
             # What is already so is left alone: a nightly upload of the whole catalog would otherwise make
@@ -68,6 +69,7 @@ class SqlCatalog(CatalogStore):
             return len(missing)
 
     async def create(self, item: Item) -> int:  # noqa: D102
+        checked(item)
         async with self._write() as connection:
             if await self._stored(connection, [item.item_id]):
                 raise ItemExists(f"item {item.item_id!r} is there already; PATCH it instead")
@@ -185,7 +187,7 @@ def patched(item: Item, changes: Mapping[str, Any]) -> Item:
         raise ItemInvalid(f"item {item.item_id!r}: its id cannot change; delete it and create another")
     fields = msgspec.to_builtins(item) | dict(changes)
     try:
-        return msgspec.convert(fields, Item)
+        return checked(msgspec.convert(fields, Item))
     except msgspec.ValidationError as error:
         field, why = refusal(error, Item, fields, whole="the item")
         raise ItemInvalid(f"item {item.item_id!r}: {field} {why}") from None

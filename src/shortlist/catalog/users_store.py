@@ -4,13 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
+from shortlist.catalog.attributes import refused
 from shortlist.catalog.store import CatalogError
-
-MAX_KEYS = 100
-MAX_BYTES = 16_384
-MAX_DEPTH = 5
 
 Attributes = Mapping[str, Any]
 NOTHING: Attributes = {}
@@ -47,21 +42,9 @@ class UserStore(ABC):
 
 def checked(attributes: Attributes) -> Attributes:
     """The attributes, if they may be kept. Raises AttributesInvalid."""
-    if len(attributes) > MAX_KEYS:
-        raise AttributesInvalid(f"attributes: {len(attributes)} keys; a user has at most {MAX_KEYS}")
     for key in attributes:
         if not 0 < len(key) <= 100 or not key.isprintable():
             raise AttributesInvalid(f"attributes: the key {key[:50]!r} must be 1 to 100 printable characters")
-    if _depth(attributes) > MAX_DEPTH:
-        raise AttributesInvalid(f"attributes: nested deeper than {MAX_DEPTH}")
-    size = len(msgspec.json.encode(attributes))
-    if size > MAX_BYTES:
-        raise AttributesInvalid(f"attributes: {size} bytes of JSON; a user has at most {MAX_BYTES}")
+    if why := refused(attributes):
+        raise AttributesInvalid(f"attributes: {why}")
     return attributes
-
-
-def _depth(value: Any, at: int = 0) -> int:
-    if at > MAX_DEPTH or not isinstance(value, dict | list):
-        return at
-    inner = value.values() if isinstance(value, dict) else value
-    return max((_depth(each, at + 1) for each in inner), default=at + 1)

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from shortlist.catalog.attributes import refused
 from shortlist.catalog.item import Item
 from shortlist.events.event import MAX_ID_BYTES
 from shortlist.importing.found import Staged
@@ -103,6 +104,8 @@ def item_of(row: dict[str, Any]) -> Item:
         values["added_ms"] = int(_number("added_ms", values["added_ms"]))
     if "attributes" in values:
         values["attributes"] = _attributes(msgspec.json.decode(values["attributes"]))
+        if why := refused(values["attributes"]):
+            raise ValueError(f"attributes: {why}")
     try:
         return msgspec.convert(values, Item)
     except msgspec.ValidationError as error:
