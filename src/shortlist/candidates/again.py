@@ -95,7 +95,7 @@ class Again(TrainedSource):
         size = len(self.repeat_rate)
         recent, distance = last_distinct(query, size, len(query.items))
         bought = query.bought < size
-        items = np.union1d(recent, query.bought[bought]).astype(np.int32)
+        items = np.unique(np.concatenate([recent, query.bought[bought]]))
         if not len(items):
             return items, np.empty(0, np.float32)
         known = query.items < size

@@ -53,11 +53,21 @@ class ItemKnn(DenseSource):
 
     def scores(self, query: Query) -> Sums | None:
         """Scores of every item."""
-        last, distance = last_distinct(query, len(self.similar), LAST)
-        return self.similar.sum(last, (1 / (1 + distance)).astype(np.float32)) if len(last) else None
+        sums = self._sums(query)
+        return sums[0] if sums else None
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """The same sum with every item weighted alike: taste rather than what it is about now."""
-        last, _ = last_distinct(query, len(self.similar), LAST)
-        flat = self.similar.sum(last, np.ones(len(last), np.float32))
-        return gathered(flat, positions)[:, None]
+        sums = self._sums(query)
+        flat = gathered(sums[1], positions) if sums else np.zeros(len(positions), np.float32)
+        return flat[:, None]
+
+    def _sums(self, query: Query) -> list[Sums]:
+        """Weighted by 1 / distance, and alike; empty without a past. Made once per query."""
+        key = f"{self.name}:sums"
+        if key not in query.memo:
+            last, distance = last_distinct(query, len(self.similar), LAST)
+            weights = (1 / (1 + distance)).astype(np.float32), np.ones(len(last), np.float32)
+            query.memo[key] = self.similar.sums(last, *weights) if len(last) else []
+        sums: list[Sums] = query.memo[key]
+        return sums

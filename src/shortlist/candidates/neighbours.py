@@ -59,10 +59,17 @@ class Neighbours:
 
     def sum(self, of: IntArray, weights: FloatArray) -> Sums:
         """(n,) what the items `of` lend to every item: Σ weights × link."""
+        return self.sums(of, weights)[0]
+
+    def sums(self, of: IntArray, *weights: FloatArray) -> list[Sums]:
+        """`sum` for several weights of the same items: their rows are read once."""
         if not len(of):
-            return np.zeros(len(self.items))
-        lent = self.weights[of] * weights[:, None]
-        return np.asarray(np.bincount(self.items[of].ravel(), lent.ravel(), len(self.items)), np.float64)
+            return [np.zeros(len(self.items)) for _ in weights]
+        items, links = self.items[of].ravel(), self.weights[of]
+        return [
+            np.asarray(np.bincount(items, (links * each[:, None]).ravel(), len(self.items)), np.float64)
+            for each in weights
+        ]
 
     def link(self, of: int, positions: IntArray) -> FloatArray:
         """The weights of the links from one item to `positions`."""

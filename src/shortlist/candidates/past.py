@@ -57,8 +57,9 @@ def query_from(
     counts = np.asarray(bought_counts, np.float32).ravel()
     if len(had) and had.min() < 0:
         had, counts = had[had >= 0], counts[had >= 0]
-    turned = np.r_[turned, np.asarray(against, np.int32).ravel()].astype(np.int32)
-    lower = np.r_[lower, np.asarray(against_weights, np.float32).ravel()].astype(np.float32)
+    if len(against):
+        turned = np.concatenate([turned, np.asarray(against, np.int32).ravel()])
+        lower = np.concatenate([lower, np.asarray(against_weights, np.float32).ravel()])
     if len(turned):
         is_known = (turned >= 0) & (lower < 0)
         turned, lower = turned[is_known], lower[is_known]

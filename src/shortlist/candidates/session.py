@@ -15,6 +15,9 @@ LONGEST = 20  # events of a session that are kept: longer ones are cut into piec
 SESSIONS_PER_ITEM = 500  # newest sessions looked at for each item of the current one
 LAST = 10  # items of the current session, the newest with the largest weight
 NEIGHBOURS = 500
+_STEPS = np.abs(np.subtract.outer(np.arange(LONGEST), np.arange(LONGEST)))
+# By where the shared click stands: a neighbour's next click counts most, in both directions.
+NEAR_SHARED = (1 / (1 + np.maximum(_STEPS - 1, 0))).astype(np.float32)
 COUNTED_BELOW = 100_000  # sessions: a count of each costs less than sorting 5,000 numbers up to here
 
 
@@ -73,11 +76,9 @@ class Session(DenseSource):
         if not len(near):
             return None
         events = self.events[near]
-        distance, matched = _from_last_shared(events, current)
-        # The weight near the shared click: a neighbour's next click counts most, in both directions.
-        lent = similarity[:, None] * matched[:, None] / (1 + np.maximum(distance - 1, 0))
-        lent[events < 0] = 0
-        total = np.bincount(np.maximum(events, 0).ravel(), lent.ravel(), len(self.rarity))
+        at, matched = _last_shared(events, current, len(self.rarity))
+        lent = NEAR_SHARED[at] * (similarity * matched)[:, None]
+        total = np.bincount((events + 1).ravel(), lent.ravel(), len(self.rarity) + 1)[1:]  # padding left out
         return np.multiply(total, self.rarity, out=np.asarray(total, np.float64))
 
     def _nearest(self, current: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -121,15 +122,13 @@ def _current(query: Query, size: int) -> IntArray:
     return current
 
 
-def _from_last_shared(events: IntArray, current: IntArray) -> tuple[Any, Any]:
-    """(sessions, LONGEST) steps of each event from the newest shared item; (sessions,) that item's weight."""
-    rank = np.full(events.shape, LAST, np.int32)
-    for place, item in enumerate(current[::-1]):
-        rank[events == item] = len(current) - 1 - place
+def _last_shared(events: IntArray, current: IntArray, size: int) -> tuple[IntArray, FloatArray]:
+    """(sessions,) where in each session the newest shared item stands, and that item's weight."""
+    places = np.full(size + 1, LAST, np.int8)  # the last one is padding's
+    places[current] = np.arange(len(current))
+    rank = places[events]
     at = rank.argmin(axis=1)
-    best = rank[np.arange(len(events)), at]
-    distance = np.abs(np.arange(events.shape[1])[None, :] - at[:, None])
-    return distance, 1 - best / LAST
+    return at.astype(np.int32), (1 - rank[np.arange(len(events)), at] / LAST).astype(np.float32)
 
 
 def _pieces(data: Interactions) -> IntArray:

@@ -51,11 +51,14 @@ def features(
         if source.signal_names:
             columns += list(source.signals(query, positions).T)
     columns += _own(query, positions)
-    row = np.r_[_user(query), query.attributes if query.attributes is not None else codes.missing]
-    table = np.empty((len(columns) + len(row), len(positions)), np.float32)
+    user = _user(query)
+    attributes = query.attributes if query.attributes is not None else codes.missing
+    table = np.empty((len(columns) + len(user) + len(attributes), len(positions)), np.float32)
     for column, values in enumerate(columns):
         table[column] = values
-    table[len(columns) :] = row[:, None]
+    for column, value in enumerate(user, len(columns)):
+        table[column] = value
+    table[len(columns) + len(user) :] = attributes[:, None]
     return np.ascontiguousarray(table.T)
 
 

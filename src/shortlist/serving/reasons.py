@@ -135,14 +135,13 @@ def reasons(
         return []
     names, scores, parts = contributions(raw, weights)
     past, nearest = leaning(query, positions, sources)
-    order = np.argsort(-parts.T, axis=1, kind="stable")[:, :NAMED]
-    each = np.arange(len(positions))[:, None]
-    best = parts[order, each]
-    speaks = (best > 0) & (best >= MENTIONED * best[:, :1])
+    order = np.argsort(-parts, axis=0, kind="stable")[:NAMED]
+    best = np.take_along_axis(parts, order, axis=0)
+    speaks = (best > 0) & (best >= MENTIONED * best[0])
     rows = zip(
-        order.tolist(),
-        speaks.sum(axis=1).tolist(),  # they come first: contributions fall
-        scores[order, each].astype(np.float64).round(5).tolist(),
+        order.T.tolist(),
+        speaks.sum(axis=0).tolist(),  # they come first: contributions fall
+        np.take_along_axis(scores, order, axis=0).T.astype(np.float64).round(5).tolist(),
         nearest.tolist(),
         table.category[positions].tolist(),
         strict=True,
@@ -150,19 +149,21 @@ def reasons(
     ids, categories = table.ids, table.categories
     own = {*own_categories, query.category}
     said_of = [(OF_TYPE.get(last_type.get(of, ""), "viewed"), ids[of]) for of in past.tolist()]
+    named = names.__getitem__
     result = []
     for ranks, count, values, near, code in rows:
-        spoken = [names[row] for row in ranks[:count]]
-        strongest = spoken[0] if spoken else "popular"
+        spoken = dict(zip(map(named, ranks[:count]), values, strict=False))
+        strongest = named(ranks[0]) if count else "popular"
         if strongest == "popular":
-            why, of = ("popular_category", categories[code]) if code >= 0 and code in own else ("popular", "")
+            of = categories[code] if code >= 0 and code in own else ""
+            why = "popular_category" if of else "popular"
         elif strongest in ("trending", "again"):
             why, of = strongest, ""
-        elif near < 0 or strongest == "segment" or (strongest == "als" and count == 1):
+        elif near < 0 or strongest == "segment" or (count == 1 and strongest == "als"):
             why, of = "taste", ""
         else:
             why, of = said_of[near]
             if strongest == "bought_together":
                 why = strongest
-        result.append((why, of, dict(zip(spoken, values, strict=False))))
+        result.append((why, of, spoken))
     return result
