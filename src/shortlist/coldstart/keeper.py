@@ -39,6 +39,8 @@ SETTLE_S = 1.0
 SAVE_S = 10.0
 REPLAY_STEP = 500  # records of both topics, of up to 60 kB each
 READ = 500  # records of slates read at a time
+# Beside hits fewer, then a pause: 0.5 ms of work. A second's slates in one piece held hits up for 4 ms.
+READ_BETWEEN, PAUSE_S = 8, 0.0005
 AT_ONCE = 2_000  # slates or pairs that a checkpoint encodes at a time: 0.3 ms
 READ_BESIDE = 50  # the same of each partition, where all of them are read side by side
 # An event whose slate was not in the log when it came (slates wait 5 ms for company) gets another chance.
@@ -295,8 +297,10 @@ class LedgerKeeper:
     def _read_served(self) -> None:
         for partition, end in enumerate(self._log.ends(SERVED)):
             start = self._served[partition]
-            for stored in scan(self._log, SERVED, partition, start, end, at_once=READ):
+            for stored in scan(self._log, SERVED, partition, start, end, at_once=READ_BETWEEN):
                 self._promise(stored)
+                if (stored.offset + 1 - start) % READ_BETWEEN == 0:
+                    self._stopping.wait(PAUSE_S)
 
     def _promise(self, stored: Stored) -> None:
         with self._lock:

@@ -46,8 +46,9 @@ BATCH_RECORDS = 512
 # Records per topic that stay in memory for whoever is close behind: those of the last fraction of a second,
 # at about 400 bytes each. A scan per partition costs as much as the folding of the one record it finds.
 RECENT = 1_000
-# Records that nobody waits for ride along with the next batch, or go after this long.
-SOON_S = 0.05
+# Records that nobody waits for ride along with the next batch, or go after this long; after the longer time
+# where there were none before. All that 50 ms of hits bring, in one write, held the GIL for 1.4 ms.
+SOON_S, IDLE_S = 0.02, 0.05
 # A reader has nobody to wake it; it looks this often.
 POLL_S = 0.02
 
@@ -98,7 +99,6 @@ class RocksLog(EventLog):
         self._now_ms = now_ms
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._moved = threading.Condition(self._lock)
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0
         self._is_urgent = False
@@ -108,6 +108,8 @@ class RocksLog(EventLog):
         self.appended = 0
         self.synced = 0  # batches made durable
         self._topics = self._open_topics(topics)
+        # One each: who waits for events is not woken fifty times a second by slates that were served.
+        self._moved = {topic.number: threading.Condition(self._lock) for topic in self._topics.values()}
         self._writer: threading.Thread | None = None
         if not database.is_reader:
             self._writer = threading.Thread(target=self._write_forever, name="log-writer", daemon=True)
@@ -159,10 +161,11 @@ class RocksLog(EventLog):
             raise LogUnavailable(f"{self.failure}; nothing is accepted until the server is started anew")
 
     def _write_forever(self) -> None:
+        batch: list[_Waiting] = []
         while True:
             with self._lock:
                 if not self._is_urgent and not self._is_closing:
-                    self._work.wait(SOON_S)
+                    self._work.wait(SOON_S if batch else IDLE_S)
                 batch = self._take()
                 if not batch:
                     if self._is_closing:
@@ -209,7 +212,8 @@ class RocksLog(EventLog):
                         _remember(job.topic, _Placed(now_ms, job.records, places))
                 self.appended += records
                 self.synced += 1
-                self._moved.notify_all()
+                for number in ends:
+                    self._moved[number].notify_all()
             telemetry.LOG_QUEUE.set(self._waiting)
         telemetry.LOG_BATCH.observe(records)
         _tell(waiting, placed, error)
@@ -305,7 +309,7 @@ class RocksLog(EventLog):
             return now
         with self._lock:
             while chosen.ends == known and not self._is_closing and (left := until - time.monotonic()) > 0:
-                self._moved.wait(left)
+                self._moved[chosen.number].wait(left)
             return list(chosen.ends)
 
     # --- groups and retention --------------------------------------------------------------------------
@@ -355,7 +359,8 @@ class RocksLog(EventLog):
         with self._lock:
             self._is_closing = True
             self._work.notify()
-            self._moved.notify_all()
+            for moved in self._moved.values():
+                moved.notify_all()
         if self._writer is not None:
             self._writer.join()
 

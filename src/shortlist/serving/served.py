@@ -21,7 +21,7 @@ from shortlist.settings import Settings
 SLATES = 20_000  # last slates that `trace` finds, about 400 bytes each
 POOLS = 2_000  # last pools, about 15 kB each
 
-TOGETHER_S = 0.005  # how long a slate waits for others to share its record
+TOGETHER_S = 0.010  # how long a slate waits for others to share its record
 TOGETHER = 256  # slates of one record at most, about 60 kB
 
 _encode = msgspec.json.Encoder().encode
