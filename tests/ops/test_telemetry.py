@@ -3,7 +3,7 @@
 import pytest
 
 from shortlist.ops import telemetry
-from shortlist.ops.telemetry import BOUNDS_S, LoneCounter, LoneHistogram
+from shortlist.ops.telemetry import BOUNDS_S, LoneCounter, LoneHistogram, SourceHistograms
 
 
 def sample(name: str, **labels: str) -> float:
@@ -33,6 +33,16 @@ def test_a_lone_histogram_counts_as_prometheus_does() -> None:
     assert sample("test_loop_seconds_bucket", le="1.0") == 3
     assert sample("test_loop_seconds_bucket", le="+Inf") == sample("test_loop_seconds_count") == 4
     assert sample("test_loop_seconds_sum") == pytest.approx(7.65)
+
+
+def test_sources_have_a_histogram_each() -> None:
+    histograms = SourceHistograms("test_sources_seconds", "A test.", bounds_s=(0.1, 1.0))
+    histograms.observe({"als": 0.05, "popular": 0.5})
+    histograms.observe({"als": 7.0})
+    assert sample("test_sources_seconds_bucket", source="als", le="0.1") == 1
+    assert sample("test_sources_seconds_count", source="als") == 2
+    assert sample("test_sources_seconds_sum", source="als") == pytest.approx(7.05)
+    assert sample("test_sources_seconds_bucket", source="popular", le="1.0") == 1
 
 
 def test_a_lone_counter_counts_by_label() -> None:

@@ -5,7 +5,8 @@ stays bounded.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
@@ -50,6 +51,12 @@ BOUNDS_S = (
 )
 
 
+def _cumulated(bounds_s: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Buckets as Prometheus has them: each with all that is below."""
+    names = (*map(str, bounds_s), "+Inf")
+    return [(name, float(total)) for name, total in zip(names, accumulate(counts), strict=True)]
+
+
 class LoneHistogram(Collector):
     """A histogram that one thread alone observes, without a lock or a call into the client.
 
@@ -69,12 +76,38 @@ class LoneHistogram(Collector):
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """What a scrape sees."""
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, self.bounds_s), "+Inf"), self.counts, strict=True):
-            total += count
-            buckets.append((bound, float(total)))
         family = HistogramMetricFamily(self.name, self.documentation)
-        family.add_metric([], buckets, self.sum_s)
+        family.add_metric([], _cumulated(self.bounds_s, self.counts), self.sum_s)
+        yield family
+
+
+class SourceHistograms(Collector):
+    """One histogram per candidate source, all of a slate's observed together; whoever observes holds a lock.
+
+    The client's own took 3 µs for each of a slate's twenty calls.
+    """
+
+    def __init__(self, name: str, documentation: str, bounds_s: tuple[float, ...] = BOUNDS_S) -> None:
+        self.name, self.documentation, self.bounds_s = name, documentation, bounds_s
+        self.counts: dict[str, list[int]] = {}
+        self.sum_s: dict[str, float] = {}
+        REGISTRY.register(self)
+
+    def observe(self, took_s: Mapping[str, float]) -> None:
+        """Count a duration per source."""
+        for source, seconds in took_s.items():
+            counts = self.counts.get(source)
+            if counts is None:
+                self.sum_s[source] = 0.0
+                counts = self.counts[source] = [0] * (len(self.bounds_s) + 1)
+            counts[bisect_left(self.bounds_s, seconds)] += 1
+            self.sum_s[source] += seconds
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        """What a scrape sees."""
+        family = HistogramMetricFamily(self.name, self.documentation, labels=["source"])
+        for source, counts in list(self.counts.items()):
+            family.add_metric([source], _cumulated(self.bounds_s, counts), self.sum_s[source])
         yield family
 
 
@@ -129,9 +162,7 @@ EVENT_VISIBLE = _budget("event_visible", "Event to feature visible: append until
 NEW_ITEM = _budget("new_item", "Item changed to item searchable: encoded and in the indexes.")
 REACTION = _budget("reaction", "Click to changed slate: append until the user's pool was recomputed.")
 
-SOURCE = Histogram(
-    "shortlist_source_seconds", "Candidate sources.", ["source"], buckets=BOUNDS_S, registry=REGISTRY
-)
+SOURCE = SourceHistograms("shortlist_source_seconds", "Candidate sources.")
 
 # Slates by what answered: cache, fresh, stale, popular_category, popular.
 SLATES = LoneCounter("shortlist_slates", "Slates served, by tier.", "tier")

@@ -136,10 +136,12 @@ class Gatherer:
         except Exception:  # whatever it was, it costs this source's candidates and nothing more
             batch.why[name] = FAILED
             log.exception("source failed", source=name)
+        batch.unfinished.discard(name)
+        if perf_counter() < batch.end:  # asked after the name is gone: whoever closes the batch sees that
+            return not batch.unfinished
         with self._lock:
-            batch.unfinished.discard(name)
-            self._running[name] -= 1
             if name in batch.overdue:
+                self._running[name] -= 1
                 self._overdue[name] -= 1
             return not batch.unfinished and not batch.closed
 
@@ -149,10 +151,12 @@ class Gatherer:
             if batch.went_on:
                 return
             batch.went_on = True
+            for name in batch.names:
+                if name not in batch.overdue:
+                    self._running[name] -= 1
+            telemetry.SOURCE.observe(batch.took.copy())
         self._active.pop(batch, None)
         missing = batch.why.copy()
-        for name, seconds in batch.took.copy().items():
-            telemetry.SOURCE.labels(name).observe(seconds)
         results = batch.results.copy()
         for name, why in missing.items():
             results.pop(name, None)  # it came between the deadline and here: late is late
@@ -197,11 +201,9 @@ class Gatherer:
             if batch.closed or batch.went_on or not batch.unfinished:
                 return  # a thread is on its way to go on
             batch.closed = True
-            for name in batch.unfinished:
+            for name in tuple(batch.unfinished):
                 batch.why[name] = LATE
-                if name in unstarted:
-                    self._running[name] -= 1
-                else:
+                if name not in unstarted:
                     batch.overdue.add(name)
                     self._overdue[name] = self._overdue.get(name, 0) + 1
             stuck = batch.runner
