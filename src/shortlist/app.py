@@ -55,6 +55,7 @@ READY_LAG = 1_000  # events: about 50 ms of folding
 if TYPE_CHECKING:
     from shortlist.coldstart.accounts import Accounts
     from shortlist.database import Database
+    from shortlist.features.trending import Published
     from shortlist.gateway.app import Gateway
     from shortlist.serving.dry_run import DryRun
     from shortlist.serving.explaining import Explainer
@@ -395,6 +396,20 @@ def explainer(settings: Settings, home: Home) -> Iterator["Explainer"]:
             lambda user_id: {},
             clock_ms,
         )
+
+
+def trends_of(settings: Settings, home: Home) -> "Published":
+    """What trends as of now, counted on from what a server saved; nothing where none ever did: a whole log is
+    not worth counting for it."""
+    from shortlist.features.trending import Published, TrendingCounts
+
+    if not home.trending.exists():
+        return Published()
+    with followed(settings, home) as loop:
+        trends = TrendingCounts(loop.log, loop.features, settings, file=home.trending)
+        trends.replay()
+        trends.publish()
+        return trends.published
 
 
 async def accounts_of(settings: Settings, home: Home) -> "Accounts":

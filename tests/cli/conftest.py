@@ -52,6 +52,7 @@ async def fill(home: Home) -> None:
         await catalog.put(shop_items())
     with app.owned(settings, home) as loop:
         await loop.log.append(EVENTS, [Record(e.user_id, encode(e)) for e in shop_events()])
+        app.processor(settings, loop).fold_all()
 
 
 @pytest.fixture(scope="session")

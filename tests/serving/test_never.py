@@ -18,7 +18,7 @@ from shortlist.catalog.rule import Rule
 from shortlist.catalog.store import ItemUnknown
 from shortlist.coldstart.exploration import Exploration
 from shortlist.models.model import Model
-from shortlist.serving.batch import Batch, nobody
+from shortlist.serving.batch import Batch, Case
 from shortlist.serving.slate import Ask
 from shortlist.settings import ExplorationSettings
 
@@ -295,17 +295,14 @@ async def _walk(shop: Shop, plan: list[tuple[Any, ...]]) -> None:
                     assert came | set(order.left_out) == set(asked) & truth.items.keys()
                     assert sorted([*came, *order.left_out, *order.unknown]) == sorted(asked)
                 case "batch", user, limit if serving._snapshot.chain is not None and is_whole():
-                    known = serving._recommender.know(user, serving._snapshot)
-                    person = replace(
-                        nobody(user), banned=known.banned, attributes=attributes(user),
-                        items=serving.table.positions(["k0", "l1"]), types=("view", "view"),
-                        ts_s=np.zeros(2), weights=np.ones(2, np.float32), sessions=np.zeros(2, np.int32),
-                    )  # fmt: skip
-                    batch = Batch(serving._snapshot, shop.settings, limit)
-                    listed = [row.item for row in batch.rows(person)]
-                    check(user, listed, limit)
+                    (features,) = shop.features.read([user], shop.now)
+                    person = Case(user, features, attributes=attributes(user))
+                    batch = Batch(serving._snapshot, shop.settings, limit, now_ms=shop.now)
+                    check(user, [row.item for row in batch.rows(person)], limit)
+                    past = Case("", history=("k0", "nothing", "l1"))
+                    check("", [row.item for row in batch.rows(past)], limit)
                     every = np.arange(len(serving.table), dtype=np.int32)
-                    ordered = {row.item for row in batch.rows(person.ordering(every))}
+                    ordered = {row.item for row in batch.rows(replace(person, among=every))}
                     assert not ordered & truth.forbidden(user, shop.now)
                 case "answer", user, categories:
                     shop.fold(user, "preferences", "", categories=categories, ratings={ITEMS[3]: 5.0})

@@ -27,7 +27,7 @@ from shortlist.models.model import Model
 from shortlist.progress import silent
 from shortlist.ranking.scorer_onnx import OnnxScorer
 from shortlist.serving.attributes import UserAttributes
-from shortlist.serving.batch import Batch, anonymous, nobody
+from shortlist.serving.batch import Batch, Case
 from shortlist.serving.effects import ranker_saw
 from shortlist.serving.profiles import Profiles
 from shortlist.serving.remade import Remade
@@ -164,14 +164,13 @@ def test_rank_and_people_without_a_past_follow_them_too(shop: Shop, model: Model
 
 def test_batch_and_why_say_what_is_served(shop: Shop, model: Model) -> None:
     now = snapshot(model, ItemTable(catalog(), 1, model.item_ids), None, shop.settings.candidates)
-    batch = Batch(now, shop.settings, EACH)
+    batch = Batch(now, shop.settings, EACH, now_ms=shop.now)
     sale = np.array([batch.position("hub")], np.int32)
-    past = anonymous("u", sale, end_s=batch.data_end_s, banned=sale)
+    seen = Features(version=1, interaction_count=1, history=[Seen("hub", "view", shop.now, 1)])
     for colour, letter in LIKES.items():
-        for case in (past, nobody("new")):
+        for case in (Case("u", seen, without=sale), Case("new", Features())):
             known = replace(case, attributes={"colour": colour})
             assert kinds([row.item for row in batch.rows(known)]) == letter
-    seen = Features(version=1, interaction_count=1, history=[Seen("hub", "view", shop.now, 1)])
     said = explain("u", "c0", seen, now, shop.settings, EACH, {"colour": "blue"})
     assert said.place
     assert said.features["user:colour"] == model.codes.codes[0].values.index("blue")

@@ -5,7 +5,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ from shortlist.progress import Report, bars
 from shortlist.settings import Settings
 
 if TYPE_CHECKING:
+    from shortlist.app import Loop
     from shortlist.arrays import IntArray
+    from shortlist.features.store import Features, FeatureStore
+    from shortlist.features.trending import Published
     from shortlist.serving.batch import Batch, Case, Row
-    from shortlist.training.pasts import Pasts
 
 CHUNK = 64  # cases that one worker takes at a time: half a second's work
 WORTH_PROCESSES = 1_000  # cases below this are done before a second process has loaded the model
@@ -66,6 +69,10 @@ def command(
     What is hidden, deleted or out of stock never comes, nor what the user disliked; nor what they ever
     interacted with, except with --include-seen, where bought and rated items come back only if the setting
     rules.repeat_purchases allows it. A user that the log does not know gets what is popular.
+
+    With --include-seen a user gets what GET /recommendations would answer now, survey, fatigue and trends
+    included, but for new items that are tried out: those are the server's alone, which learns from them. What
+    trends is what a server of this home has counted; before one ran, nothing does.
 
     With --candidates each user's own items are put in order, best first and at most --limit of them. What
     may not be in a slate of theirs (hidden, deleted, out of stock, bought, disliked, filtered by a rule) is
@@ -130,21 +137,24 @@ def recommend(
     home: Home, settings: Settings, asked: Asked, out: Path, report: Report, workers: int | None
 ) -> Summary:
     """Answer what was asked and write it. Raises ShortlistError."""
+    from shortlist import app
     from shortlist.serving.batch_out import writing
 
-    batch = _open(home, settings, asked.limit)
-    cases, remarks = _cases(home, settings, asked, batch, report)
-    count = len(cases)
-    many = workers if workers is not None else (os.cpu_count() or 1) if count >= WORTH_PROCESSES else 1
+    now_ms = time.time_ns() // 1_000_000  # one moment for everybody, in all processes
+    opening = Opening(home.path, settings, asked.limit, now_ms, app.trends_of(settings, home))
+    batch = _open(opening)
     rows = 0
-    report("recommending", 0.0)
-    with writing(out) as write:
-        done = 0
-        for answers in _answers(home, settings, asked.limit, batch, cases, many):
-            write(answers.rows)
-            rows += len(answers.rows)
-            done += answers.cases
-            report("recommending", done / max(count, 1))
+    with _cases(home, settings, asked, batch, now_ms, report) as (cases, remarks):
+        count = len(cases)
+        many = workers if workers is not None else (os.cpu_count() or 1) if count >= WORTH_PROCESSES else 1
+        report("recommending", 0.0)
+        with writing(out) as write:
+            done = 0
+            for answers in _answers(opening, batch, cases, many):
+                write(answers.rows)
+                rows += len(answers.rows)
+                done += answers.cases
+                report("recommending", done / max(count, 1))
     report("recommending", 1.0)
     return Summary(count, rows, remarks)
 
@@ -168,25 +178,59 @@ class Cases:
             yield [self.case(name) for name in self.names[start : start + CHUNK]]
 
 
+@contextmanager
 def _cases(
-    home: Home, settings: Settings, asked: Asked, batch: "Batch", report: Report
-) -> tuple[Cases, list[str]]:
+    home: Home, settings: Settings, asked: Asked, batch: "Batch", now_ms: int, report: Report
+) -> "Iterator[tuple[Cases, list[str]]]":
+    """Who is asked about, while features can be read; and what a person should know of them."""
     remarks: list[str] = []
     among = None
     if asked.candidates is not None:
         among = _candidates(asked.candidates, batch, remarks, by_user=asked.histories is None)
     if asked.histories is not None:
-        return _anonymous(asked.histories, batch, asked.include_seen, among, remarks), remarks
+        yield _anonymous(asked.histories, batch, asked.include_seen, among, remarks), remarks
+        return
     from shortlist import app
-    from shortlist.training.history import read_history
-    from shortlist.training.pasts import Pasts
 
     with app.followed(settings, home) as loop:
-        window, gone = settings.log.dedup_window, loop.features.forgotten
-        history = read_history(loop.log, batch.item_ids, window, report, forgotten=gone)
-    pasts = Pasts(history, settings)
-    names = _names(asked, pasts, among)
-    unknown = [name for name in names if pasts.of(name) is None]
+        yield _named(loop, home, settings, asked, batch, now_ms, among, remarks, report), remarks
+
+
+def _named(
+    loop: "Loop",
+    home: Home,
+    settings: Settings,
+    asked: Asked,
+    batch: "Batch",
+    now_ms: int,
+    among: "dict[str, IntArray] | None",
+    remarks: list[str],
+    report: Report,
+) -> Cases:
+    """People with an id, by what is known of them now."""
+    from shortlist import app
+    from shortlist.events.log import EVENTS
+    from shortlist.serving.batch import Case
+    from shortlist.serving.snapshot import NOTHING
+    from shortlist.training.history import read_history
+    from shortlist.training.seen import SeenItems
+
+    features = loop.features
+    ends = loop.log.ends(EVENTS)
+    behind = sum(end - features.offset(partition) for partition, end in enumerate(ends))
+    if behind:
+        remarks.append(f"{behind:,} events of the log are not folded yet and do not count")
+    seen = None
+    if not asked.include_seen and among is None:
+        window, gone = settings.log.dedup_window, features.forgotten
+        seen = SeenItems(read_history(loop.log, batch.item_ids, window, report, forgotten=gone))
+    names = _names(asked, features, len(ends), among)
+    unknown = [
+        name
+        for start in range(0, len(names), CHUNK)
+        for name, user in _read(features, names[start : start + CHUNK], now_ms)
+        if not user.version
+    ]
     if unknown:
         shown = ", ".join(unknown[:NAMED]) + (", …" if len(unknown) > NAMED else "")
         remarks.append(f"{len(unknown):,} users are not in the log and get what is popular: {shown}")
@@ -195,58 +239,34 @@ def _cases(
     attributes = asyncio.run(app.attributes_of(settings, home, names))
 
     def case(name: str) -> "Case":
-        made = _known(name, pasts, settings, asked.include_seen, among)
-        return replace(made, attributes=attributes[name]) if name in attributes else made
+        ((_, user),) = _read(features, [name], now_ms)
+        return Case(
+            name,
+            user,
+            without=seen.of(name) if seen is not None else NOTHING,
+            attributes=attributes.get(name, {}),
+            among=among.get(name, NOTHING) if among is not None else None,
+        )
 
-    return Cases(names, case), remarks
+    return Cases(names, case)
 
 
-def _names(asked: Asked, pasts: "Pasts", among: "dict[str, IntArray] | None") -> list[str]:
+def _read(features: "FeatureStore", names: Sequence[str], now_ms: int) -> "Iterator[tuple[str, Features]]":
+    return zip(names, features.read(names, now_ms), strict=True)
+
+
+def _names(
+    asked: Asked, features: "FeatureStore", partitions: int, among: "dict[str, IntArray] | None"
+) -> list[str]:
     from shortlist.importing.columns import USER, read_columns
 
     if asked.users is None:
         return list(among or ())
-    if asked.users == "all":
-        return pasts.user_ids
+    if asked.users == "all":  # guests who logged in are the users whom they became
+        every = (pair for partition in range(partitions) for pair in features.users(partition))
+        return [name for name, user in every if not user.became]
     (names,) = read_columns(Path(asked.users), {"user": USER})
     return list(dict.fromkeys(names))
-
-
-def _known(
-    name: str,
-    pasts: "Pasts",
-    settings: Settings,
-    include_seen: bool,
-    among: "dict[str, IntArray] | None",
-) -> "Case":
-    import numpy as np
-
-    from shortlist.serving.batch import Case, nobody
-    from shortlist.serving.snapshot import NOTHING
-
-    theirs = among.get(name, NOTHING) if among is not None else None
-    past = pasts.of(name)
-    if past is None:
-        return nobody(name, among=theirs)
-    banned = [past.disliked]
-    if not settings.rules.repeat_purchases:
-        banned += [past.bought, past.consumed]
-    if not include_seen and among is None:
-        banned.append(past.seen)
-    return Case(
-        name,
-        past.items,
-        past.types,
-        past.ts_s,
-        past.weights,
-        past.sessions,
-        last_ts_s=past.last_ts_s,
-        bought=past.bought,
-        counts=past.counts,
-        disliked=past.disliked,
-        banned=np.unique(np.concatenate(banned)).astype(np.int32),
-        among=theirs,
-    )
 
 
 def _anonymous(
@@ -255,7 +275,7 @@ def _anonymous(
     import numpy as np
 
     from shortlist.importing.columns import CASE, ITEM, PLACE, read_columns
-    from shortlist.serving.batch import anonymous
+    from shortlist.serving.batch import Case
     from shortlist.serving.snapshot import NOTHING
 
     names, items, places = read_columns(path, {"case": CASE, "item": ITEM, "pos": PLACE})
@@ -263,20 +283,18 @@ def _anonymous(
         order = sorted(range(len(names)), key=[float(place) for place in places].__getitem__)
     except ValueError:
         order = sorted(range(len(names)), key=places.__getitem__)  # times in words sort as they are written
-    pasts: dict[str, list[int]] = {name: [] for name in names}
-    unknown = 0
+    pasts: dict[str, list[str]] = {name: [] for name in names}
     for row in order:
-        position = batch.position(items[row])
-        unknown += position < 0
-        pasts[names[row]].append(position)
+        pasts[names[row]].append(items[row])
+    unknown = sum(batch.position(item) < 0 for item in items)
     if unknown:
         remarks.append(f"{unknown:,} of {len(names):,} items of the histories are not in the catalog")
 
     def case(name: str) -> "Case":
-        past = np.array(pasts[name], np.int32)
-        seen = NOTHING if include_seen or among is not None else np.unique(past[past >= 0])
-        made = anonymous(name, past, end_s=batch.data_end_s, banned=seen)
-        return made if among is None else made.ordering(among.get(name, NOTHING))
+        known = [position for item in pasts[name] if (position := batch.position(item)) >= 0]
+        seen = NOTHING if include_seen or among is not None else np.unique(np.array(known, np.int32))
+        theirs = among.get(name, NOTHING) if among is not None else None
+        return Case(name, history=tuple(pasts[name]), without=seen, among=theirs)
 
     return Cases(list(pasts), case)
 
@@ -312,9 +330,18 @@ class Answers:
     rows: "list[Row]"
 
 
-def _answers(
-    home: Home, settings: Settings, limit: int, batch: "Batch", cases: Cases, workers: int
-) -> Iterator[Answers]:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What every process that answers opens."""
+
+    home: Path
+    settings: Settings
+    limit: int
+    now_ms: int
+    trends: "Published"
+
+
+def _answers(opening: Opening, batch: "Batch", cases: Cases, workers: int) -> Iterator[Answers]:
     if workers == 1:
         for chunk in cases.chunks():
             yield _answered(batch, chunk)
@@ -324,8 +351,7 @@ def _answers(
 
     # Spawned, not forked: FAISS and ONNX Runtime have threads, which a fork would lose half-way.
     context = multiprocessing.get_context("spawn")
-    opening = (str(home.path), settings, limit)
-    with ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=opening) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_open_worker, initargs=(opening,)) as pool:
         under_way: deque[Future[Answers]] = deque()
         try:
             for chunk in cases.chunks():
@@ -347,30 +373,32 @@ def _answered(batch: "Batch", chunk: "Iterable[Case]") -> Answers:
 _worker: "list[Batch]" = []  # of this process, opened once
 
 
-def _open_worker(home: str, settings: Settings, limit: int) -> None:
-    _worker.append(_open(Home(Path(home)), settings, limit))
+def _open_worker(opening: Opening) -> None:
+    _worker.append(_open(opening))
 
 
 def _answer_in_worker(chunk: "list[Case]") -> Answers:
     return _answered(_worker[0], chunk)
 
 
-def _open(home: Home, settings: Settings, limit: int) -> "Batch":
+def _open(opening: Opening) -> "Batch":
     """The serving model with the catalog as it is now."""
     from shortlist import app
     from shortlist.ranking.rules import Rulebook
-    from shortlist.serving.batch import Batch
+    from shortlist.serving.batch import Batch, Still
     from shortlist.serving.newcomers import bring_new_items
     from shortlist.serving.ruling import usable
     from shortlist.serving.snapshot import snapshot
 
+    home, settings = Home(opening.home), opening.settings
     model = app.load_serving(home)
     table = asyncio.run(app.item_table(settings, home, model.item_ids))
     rules = usable(asyncio.run(app.rules_of(settings, home)))
     try:
-        now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
+        trends = Still(opening.trends)
+        now = snapshot(model, table, trends, settings.candidates, rulebook=Rulebook(table, rules))
         bring_new_items(now)
-        return Batch(now, settings, limit)
+        return Batch(now, settings, opening.limit, now_ms=opening.now_ms)
     except ValueError as error:
         raise ShortlistError(f"{error}") from None
 

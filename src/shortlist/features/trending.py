@@ -174,6 +174,11 @@ class TrendingCounts:
 
     # --- what others read: no lock, a whole moment at a time -------------------------------------------
 
+    @property
+    def published(self) -> Published:
+        """The lists of this moment."""
+        return self._published
+
     def top(self, category: str | None, n: int) -> list[str]:
         """Up to `n` item ids, most trending first; category None: overall."""
         published = self._published

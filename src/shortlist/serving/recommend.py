@@ -12,6 +12,7 @@ from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.past import query_from
 from shortlist.candidates.source import Query
 from shortlist.catalog.store import CatalogUnavailable
+from shortlist.catalog.variants import barred
 from shortlist.coldstart.fatigue import damped, damping
 from shortlist.coldstart.profile import liked
 from shortlist.coldstart.stage import Stages
@@ -71,9 +72,17 @@ class Recommender:
         return known_of(user, snapshot, self.settings.rules, self._attributes(user_id, snapshot))
 
     def pool(
-        self, user_id: str, context: str, category: str, snapshot: Snapshot, trace_id: str, where: str = ""
+        self,
+        user_id: str,
+        context: str,
+        category: str,
+        snapshot: Snapshot,
+        trace_id: str,
+        where: str = "",
+        *,
+        without: IntArray = NOTHING,
     ) -> Steps[tuple[Pool, Known]]:
-        """The pool of a user. where: the request's filter.
+        """The pool of a user. where: the request's filter. without: positions that must not come either.
 
         Raises StoreUnavailable when their features cannot be read."""
         settings, code, now_ms = self.settings, category_code(category, snapshot), self.now_ms()
@@ -84,6 +93,7 @@ class Recommender:
             user, snapshot, settings.weights, category=code, context=context, attributes=known.attributes
         )
         mask = allowed(known, settings.rules, code, context=context, where=where)
+        barred(mask, without, snapshot.table.columns)
         by = applied(known, self.settings.rules, code, context)
         is_home = context == BROWSING and not category and not where
         share = self.stages.share(user, now_ms) if is_home else 0.0
@@ -120,12 +130,19 @@ class Recommender:
         return self._pool(known, items, missing, trace_id, tier, by=by, now_ms=now_ms, inputs=inputs), known
 
     def pool_of_history(
-        self, history: Sequence[str], snapshot: Snapshot, trace_id: str, where: str = ""
+        self,
+        history: Sequence[str],
+        snapshot: Snapshot,
+        trace_id: str,
+        where: str = "",
+        *,
+        without: IntArray = NOTHING,
     ) -> Steps[tuple[Pool, Known]]:
-        """The pool of somebody who brings their past, oldest first, instead of a name."""
+        """The pool of somebody who brings their past, oldest first, instead of a name; see `pool`."""
         watch, now_ms = Watch(snapshot, self.settings), self.now_ms()
         known, query = self.nobody(snapshot), history_query(history, snapshot)
         mask, by = allowed(known, self.settings.rules, where=where), applied(known, self.settings.rules)
+        barred(mask, without, snapshot.table.columns)
         items, missing, candidates = yield from self.items(query, mask, snapshot, {}, (), by.factors)
         inputs = watch.inputs(
             HISTORY, self._settings_name, context=BROWSING, where=where, by=by, candidates=candidates
