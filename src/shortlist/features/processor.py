@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import compress
+from operator import lt
 
 import structlog
 
@@ -92,7 +94,7 @@ class Processor:
                 ends = self._log.wait(EVENTS, ends, WAIT_S)
 
     def _behind(self, ends: Sequence[int]) -> list[int]:
-        return [p for p, (at, end) in enumerate(zip(self._offsets, ends, strict=True)) if at < end]
+        return list(compress(range(len(ends)), map(lt, self._offsets, ends)))
 
     def _fold_safely(self, partitions: Sequence[int]) -> None:
         """The edge of the loop: a failure costs one partition one attempt, never the thread."""

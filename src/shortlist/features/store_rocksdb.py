@@ -3,7 +3,6 @@
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -268,9 +267,10 @@ class RocksFeatures(FeatureStore):
         seen: dict[str, int] = {}
         window = Window(size, seen)
         prefix = _prefix(partition)
-        counted = []
+        counted, offset = [], 0
 
-        def is_repeat(event: Event, offset: int) -> bool:
+        def is_repeat(event: Event) -> bool:
+            """Whether it repeats at `offset`."""
             name = identity(event)
             digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
             generation = offset // size if size else 0
@@ -285,8 +285,8 @@ class RocksFeatures(FeatureStore):
             return window.is_duplicate(name, offset)
 
         for record, event in events:
-            counts = unrepeated(event, partial(is_repeat, offset=record.offset))
-            if counts is not None:
+            offset = record.offset
+            if (counts := unrepeated(event, is_repeat)) is not None:
                 counted.append((record, counts))
         return counted
 

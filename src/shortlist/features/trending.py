@@ -85,6 +85,7 @@ class DecayedCounts:
 
         not_after_ms: later ones are left out, since one event of the year 9999 would outweigh all others."""
         mattered = False
+        floor = FORGET_BELOW * self._unit()
         for event in events:
             weight = self._weights.get(event.type)
             if weight is None or event.ts > not_after_ms:
@@ -93,10 +94,12 @@ class DecayedCounts:
             if exponent > MOVE_AT:
                 self._move(event.ts)
                 exponent = 0.0
+                floor = FORGET_BELOW * self._unit()
             if event.ts > self.latest_ms:
                 self.latest_ms = event.ts
+                floor = FORGET_BELOW * self._unit()
             amount = weight * 2.0 ** max(exponent, -1_000.0)
-            if abs(amount) < FORGET_BELOW * self._unit():
+            if abs(amount) < floor:
                 continue
             mattered = True
             item = event.item_id
