@@ -324,9 +324,25 @@ def test_a_user_who_is_forgotten_is_named_nowhere_and_their_clicks_stay(shop: Sh
 
 def test_a_replay_does_not_remember_who_was_forgotten(opened: Opened) -> None:
     with opened() as shop:
+        shop.serve(1, 2)
         shop.happen(("impression", 1), ("impression", 2))
         shop.fold()
         shop.store.delete("u1")
     with opened() as shop:  # whose checkpoint is of before the deletion: there is none
         shop.keeper.replay()
         assert (shop.keeper.seen("new", "u1"), shop.keeper.seen("new", "u2")) == (0, 1)
+        shop.keeper.save()
+        assert b'"u1"' not in shop.home.exploration.read_bytes()
+        assert b'"u2"' in shop.home.exploration.read_bytes()
+
+
+def test_a_slate_that_was_served_just_before_its_user_was_forgotten_names_them_no_more(shop: Shop) -> None:
+    shop.happen(("impression", 1), ("impression", 2))
+    shop.fold()
+    shop.serve(1, 2)
+    shop.store.delete("u1")
+    shop.keeper.forget_user("u1")
+    shop.keeper.settle()  # reads the slates only now
+    shop.keeper.save()
+    assert b'"u1"' not in shop.home.exploration.read_bytes()
+    assert b'"u2"' in shop.home.exploration.read_bytes()

@@ -111,6 +111,7 @@ class LedgerKeeper:
         self._pairs = 0
         self._tired: set[str] = set()  # users of whom a slate has just counted as an impression
         self._new: frozenset[str] = frozenset()
+        self._gone: dict[str, int] = {}  # deleted users, and the version up to which nothing of theirs counts
         self._is_unsaved = False
         self._load()
 
@@ -157,6 +158,9 @@ class LedgerKeeper:
                 self._pairs -= of_item.pop(user_id, None) is not None
             self._waiting = [(event, left) for event, left in self._waiting if event.user_id != user_id]
             self.ledger.forget_user(user_id)
+            # Slates of a moment ago may not be read yet.
+            partition = partition_of(user_id, self._partitions)
+            self._gone[user_id] = self._store.forgotten(partition).get(user_id, 0)
 
     # --- feeding ---------------------------------------------------------------------------------------
 
@@ -181,6 +185,8 @@ class LedgerKeeper:
         were written: slates wait for their events no longer than they did then. Beside a running processor,
         too."""
         self._read_decisions()
+        for partition in range(self._partitions):
+            self._gone |= self._store.forgotten(partition)
         while not self._stopping.is_set():
             ends = [self._store.offset(partition) for partition in range(self._partitions)]
             behind = {partition: end for partition, end in enumerate(ends) if self._events[partition] < end}
@@ -318,6 +324,8 @@ class LedgerKeeper:
             except msgspec.DecodeError:
                 return
             for slate in record.slates:
+                if slate.version <= self._gone.get(slate.user_id or "", -1):
+                    continue
                 self.ledger.promise(slate, is_panel=self._is_panel(slate))
                 if slate.user_id is not None:
                     for slot in slate.explored:

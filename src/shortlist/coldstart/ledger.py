@@ -84,6 +84,12 @@ class ExploredSlot(Struct, frozen=True):
     position: int
 
 
+class ServedCut(Struct, frozen=True):
+    """What a slate was cut from, as far as the ledger reads it: the version of the user's features."""
+
+    user: int = 0
+
+
 class ServedSlate(Struct, frozen=True):
     """A served slate as far as the ledger reads it."""
 
@@ -96,6 +102,12 @@ class ServedSlate(Struct, frozen=True):
     context: str = ""
     category: str = ""
     explored: list[ExploredSlot] = []
+    cut: ServedCut = ServedCut()
+
+    @property
+    def version(self) -> int:
+        """What was known of the user: the version of their features."""
+        return self.cut.user
 
     @property
     def is_default(self) -> bool:
