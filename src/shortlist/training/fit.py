@@ -44,6 +44,9 @@ ALS_GRID = ((30.0, 2.0), (30.0, 10.0), (3.0, 100.0), (1.0, 40.0), (100.0, 10.0))
 ENCODED_AT_ONCE = 1_000
 TRIAL_CASES = 500
 LEAST_CASES = 50  # below, a ranker cannot be told from luck
+# Candidates of a case: a ranker that learned only from what serving's own cut leaves orders what a caller
+# brings (POST /rank) worse, HR@10 of LOO99 on ml-1m .792 instead of .805.
+LEARNED_FROM = 400
 RARE = 0.02  # share of steps back to something seen, below which seen items are no candidates
 
 
@@ -216,9 +219,7 @@ def _second_stage(
     def chain(window: Window, stage: str) -> Chain:
         sources = fit_sources(window.known, items, training, options, report, stage, texts)
         most = limits(settings.candidates)
-        return Chain(
-            list(sources.values()), most, None, Blend(), settings.candidates.pool, options.people.codes
-        )
+        return Chain(list(sources.values()), most, None, Blend(), LEARNED_FROM, options.people.codes)
 
     def rows(chain: Chain, window: Window, negatives: int | None, stage: str) -> Rows:
         return rows_of(
