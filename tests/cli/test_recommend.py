@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from tests.cli.conftest import BIKES, TEA, shop_events
 
 from shortlist.cli.recommend import command
+from shortlist.features.store import FoldChanged
 from shortlist.home import Home
 
 
@@ -83,6 +84,15 @@ def test_rules_cap_a_category_before_the_slate_is_short(trained_home: Home, fold
 
     assert sum(item in TEA for item in slates(folder / "r.csv")["u3"]) == 3
     assert sum(item in TEA for item in slates(folder / "free.csv")["u3"]) > 3
+
+
+def test_features_that_were_folded_with_other_settings_are_not_mixed_with_these(
+    trained_home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHORTLIST_FEATURES__EXPIRE_DAYS", "3")
+    with pytest.raises(FoldChanged, match="expire_days"):
+        recommend(trained_home, "--users", "all", "--out", folder / "r.csv")
+    assert not (folder / "r.csv").exists()
 
 
 def test_unknown_users_get_popular_items_and_are_named(trained_home: Home, folder: Path) -> None:

@@ -193,6 +193,7 @@ def _cases(
     from shortlist import app
 
     with app.followed(settings, home) as loop:
+        loop.features.agree()
         yield _named(loop, home, settings, asked, batch, now_ms, among, remarks, report), remarks
 
 
