@@ -5,6 +5,7 @@ from time import perf_counter
 
 import msgspec
 
+from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.exploration import Exploration
 from shortlist.ops import telemetry
 from shortlist.serving.cache import Pool
@@ -69,7 +70,7 @@ class Answers:
         if explores and self._exploration is not None:
             shown = placed(made, ask, known, rules, self._exploration)
             if ask.page == 1 and (track := self._tracks.get(ask.user_id)) is not None:
-                track.first = _first_of(ask, pool, shown)
+                track.first = _first_of(ask, pool, shown, table)
         items = slate_items(shown.cut.items, table)
         cards = items_json(items, shown.cut.positions, table)
         read = watch.cut_inputs(
@@ -97,7 +98,8 @@ class Answers:
         assert self._exploration is not None
         made = cut(pool, known, self.settings.rules, ask.limit, exclude=ask.exclude)
         asked = msgspec.structs.replace(ask, page=1)
-        return _first_of(asked, pool, placed(made, asked, known, self.settings.rules, self._exploration))
+        shown = placed(made, asked, known, self.settings.rules, self._exploration)
+        return _first_of(asked, pool, shown, known.snapshot.table)
 
     def hot(self, ask: Ask, pool: Pool, known: Known, page: Page, moves: int) -> Hot:
         """The ready body of a pool's first page."""
@@ -175,6 +177,7 @@ class Answers:
         )
 
 
-def _first_of(ask: Ask, pool: Pool, shown: Placed) -> First:
-    items = tuple(item.item_id for item in shown.cut.items) if shown.explored else ()
+def _first_of(ask: Ask, pool: Pool, shown: Placed, table: ItemTable) -> First:
+    ids = table.ids  # its own strings: those of a pool out of the cache are copies
+    items = tuple(ids[at] for at in shown.cut.positions) if shown.explored else ()
     return First(pool.trace_id, ask.limit, ask.exclude, items)
