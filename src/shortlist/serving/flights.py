@@ -16,13 +16,12 @@ from shortlist.ranking.chain import Steps
 from shortlist.serving.answers import Answers
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flight import Flight, Landed
-from shortlist.serving.gather import Gatherer
 from shortlist.serving.known import Track
 from shortlist.serving.on_loop import OnLoop
 from shortlist.serving.recommend import Recommender
 from shortlist.serving.slate import BROWSING, KEPT, Ask, RequestIds
 from shortlist.serving.snapshot import Snapshot
-from shortlist.serving.workers import Workers
+from shortlist.serving.threads import Threads
 from shortlist.settings import Settings
 
 log = structlog.get_logger()
@@ -42,8 +41,7 @@ class Flights:
         cache: SlateCache,
         recommender: Recommender,
         answers: Answers,
-        workers: Workers,
-        gatherer: Gatherer,
+        threads: Threads,
         tracks: Mapping[str, Track],
         snapshot: Callable[[], Snapshot],
         loop: OnLoop,
@@ -51,7 +49,7 @@ class Flights:
     ) -> None:
         """tracks: of users that somebody asked for, by id. snapshot: the one that serves now."""
         self._settings, self._cache, self._recommender, self._answers = settings, cache, recommender, answers
-        self._miss, self._gather, self._tracks, self._snapshot = workers, gatherer, tracks, snapshot
+        self._threads, self._tracks, self._snapshot = threads, tracks, snapshot
         self._loop, self._now_ms = loop, now_ms
         self._flights: dict[str, Flight] = {}
         self._again: set[str] = set()  # users whose background flight was overtaken by a fold
@@ -82,16 +80,16 @@ class Flights:
         flight = self._flights.get(key)
         is_new = flight is None or not flight.serves(track, now_snapshot)
         if is_new:
-            if not background and self._miss.waiting >= QUEUED * self._settings.serving.miss_threads:
+            if not background and self._threads.miss.waiting >= QUEUED * self._settings.serving.miss_threads:
                 return None
             future: asyncio.Future[Landed | None] = asyncio.get_running_loop().create_future()
             flight = Flight(
                 key=key, ask=ask, cause=background or ASKED, track=track, snapshot=now_snapshot, future=future
             )
         assert flight is not None
-        work = partial(self._gather.carry, self._flying(flight))
+        work = partial(self._threads.gather.carry, self._flying(flight))
         if background:
-            if is_new and self._miss.submit_background(work):
+            if is_new and self._threads.miss.submit_background(work):
                 self._flights[key] = flight
                 telemetry.RECOMPUTES.labels(background).inc()
         else:
@@ -101,7 +99,7 @@ class Flights:
             flight.begin_by = began + BEGIN_BY * self._settings.serving.budget_ms / 1000.0
             if flight.moves < 0 and not flight.is_urgent:  # it may wait in the background queue
                 flight.is_urgent = True
-                self._miss.submit(work)
+                self._threads.miss.submit(work)
         return flight
 
     def _flying(self, flight: Flight) -> Steps[None]:

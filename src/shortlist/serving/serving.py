@@ -4,7 +4,6 @@ Threads: everything here runs on the event loop unless it says otherwise. Hits c
 workers compute pools; the processor's thread tells of folds; the model watcher's thread swaps models.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -37,7 +36,6 @@ from shortlist.serving.answers import Answers
 from shortlist.serving.asking import Asking, check_filter
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flights import REFRESH, Flights
-from shortlist.serving.gather import Gatherer
 from shortlist.serving.hot import Page
 from shortlist.serving.known import Known, Track
 from shortlist.serving.newcomers import Grown, Newcomers
@@ -55,8 +53,8 @@ from shortlist.serving.slate import (
     Slate,
 )
 from shortlist.serving.snapshot import Snapshot, snapshot
+from shortlist.serving.threads import Threads
 from shortlist.serving.trace import Trace
-from shortlist.serving.workers import Workers
 from shortlist.settings import Settings
 
 log = structlog.get_logger()
@@ -102,16 +100,9 @@ class Serving:
         self._explore()
         self._changing = Lock()  # one at a time replaces the snapshot or applies to its table
         self._recommender = Recommender(features, settings, now_ms, attributes)
-        self._miss = Workers("miss", settings.serving.miss_threads)
-        self._gather = Gatherer(
-            settings.candidates.deadline_ms / 1000.0,
-            in_flight=2 * (settings.serving.miss_threads + 1),  # its threads, and as many in their place
-            on_stuck=self._miss.replace,
-        )
-        self._quick = Workers("quick", 1)
-        self._aside = Workers("aside", 1)
-        self._tracks: OrderedDict[str, Track] = OrderedDict()
         self._loop = OnLoop()
+        self._threads = Threads(settings, self._loop)
+        self._tracks: OrderedDict[str, Track] = OrderedDict()
         self._served = Served(log, settings, self._loop)
         self._answers = Answers(settings, self._served, now_ms, exploration, self._tracks)
         self._ids = RequestIds()
@@ -121,8 +112,7 @@ class Serving:
             cache=cache,
             recommender=self._recommender,
             answers=self._answers,
-            workers=self._miss,
-            gatherer=self._gather,
+            threads=self._threads,
             tracks=self._tracks,
             snapshot=lambda: self._snapshot,
             loop=self._loop,
@@ -146,7 +136,7 @@ class Serving:
 
     async def aside(self, work: Callable[[], T]) -> T:
         """The result of work that nobody's slate waits for, on a thread of its own, one after the other."""
-        return await self._on(self._aside, work, None)
+        return await self._threads.result(self._threads.aside, work)
 
     @property
     def model(self) -> Model | None:
@@ -238,7 +228,7 @@ class Serving:
 
         steps = self._recommender.pool_of_history(history, now_snapshot, ask.request_id, where)
         try:
-            pool, known = await self._carried(steps, self._left(began))
+            pool, known = await self._threads.carried(steps, self._left(began))
         except Exception as error:  # whatever it was, a fallback answers
             if isinstance(error, TimeoutError | ShortlistError):
                 log.warning("history slate fell back", error=str(error) or "late")
@@ -283,7 +273,7 @@ class Serving:
                 item_id, limit, who, rules, request_id, self._now_ms(), began, user_id, where=where
             )
 
-        slate = await self._on(self._quick, work, None)
+        slate = await self._threads.result(self._threads.quick, work)
         self._served.slate(request_id, self._now_ms(), slate.rest)
         return slate
 
@@ -295,7 +285,7 @@ class Serving:
             known = recommender.know(user_id, now_snapshot)
             return first_slate.survey(user_id, known, self.settings.rules, request_id or self._ids())
 
-        return await self._on(self._quick, work, None)
+        return await self._threads.result(self._threads.quick, work)
 
     async def rank(
         self,
@@ -319,7 +309,7 @@ class Serving:
                 known, query = recommender.nobody(now_snapshot), history_query(history, now_snapshot)
             return (yield from rank.ranked(items, query, known, rules, request_id or self._ids(), began))
 
-        return await self._carried(steps(), None)
+        return await self._threads.carried(steps())
 
     def trace(self, request_id: str) -> Trace | None:
         """How one of the last slates came about; None when forgotten."""
@@ -405,10 +395,7 @@ class Serving:
         """End the threads, and log what still waits to be."""
         self._loop.leave()
         self._served.flush()
-        self._miss.close()
-        self._quick.close()
-        self._aside.close()
-        self._gather.close()
+        self._threads.close()
         self._newcomers.close()
 
     # --- inside --------------------------------------------------------------------------------------
@@ -425,7 +412,7 @@ class Serving:
         if not book.facts.has_mask(condition, columns, book.now_ms()):
             work = partial(book.facts.kept_mask, condition, columns, book.now_ms())
             with suppress(TimeoutError):
-                await self._on(self._quick, work, self._left(began))
+                await self._threads.result(self._threads.quick, work, self._left(began))
 
     def _explore(self) -> None:
         """Look which items are new."""
@@ -447,45 +434,12 @@ class Serving:
             self._tracks.move_to_end(user_id)
         return track
 
-    async def _on(self, workers: Workers, work: Callable[[], T], timeout_s: float | None) -> T:
-        """The result of `work` on a worker thread. Raises what it raises, and TimeoutError."""
-        loop = self._loop.here()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def run() -> None:
-            try:
-                result = work()
-            except Exception as error:  # it is raised where the work was asked for
-                loop.call_soon_threadsafe(_fail, future, error)
-            else:
-                loop.call_soon_threadsafe(_succeed, future, result)
-
-        workers.submit(run)
-        return await asyncio.wait_for(future, timeout_s)
-
-    async def _carried(self, steps: Steps[T], timeout_s: float | None) -> T:
-        """The result of `steps`, from whichever threads carry them. Raises what they raise, and
-        TimeoutError."""
-        loop = self._loop.here()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def to_end() -> Steps[None]:
-            try:
-                result = yield from steps
-            except Exception as error:  # it is raised where the steps were asked for
-                loop.call_soon_threadsafe(_fail, future, error)
-            else:
-                loop.call_soon_threadsafe(_succeed, future, result)
-
-        self._miss.submit(partial(self._gather.carry, to_end()))
-        return await asyncio.wait_for(future, timeout_s)
-
     async def _read(self, user_id: str, track: Track, now_snapshot: Snapshot, began: float) -> Known | None:
         """The user's features from the store; None when it does not answer in time."""
         moves = track.moves  # before the store is read
         work = partial(self._recommender.know, user_id, now_snapshot)
         try:
-            known = await self._on(self._quick, work, min(READ_S, self._left(began)))
+            known = await self._threads.result(self._threads.quick, work, min(READ_S, self._left(began)))
         except (TimeoutError, ShortlistError) as error:
             log.warning("features not read", error=str(error) or "late")
             return None
@@ -545,13 +499,3 @@ class Serving:
             known, ask.category, ask.request_id, missing, context=ask.context, where=ask.filter
         )
         return self._answers.answer(ask, pool, known, pool.tier, began)
-
-
-def _succeed(future: "asyncio.Future[T]", result: T) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: "asyncio.Future[T]", error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)

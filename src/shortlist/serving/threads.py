@@ -1,0 +1,79 @@
+"""The threads that serving has beside the event loop, and how the loop awaits what they compute."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from shortlist.ranking.chain import Steps
+from shortlist.serving.gather import Gatherer
+from shortlist.serving.on_loop import OnLoop
+from shortlist.serving.workers import Workers
+from shortlist.settings import Settings
+
+T = TypeVar("T")
+
+
+class Threads:
+    """miss: compute slates, with `gather` for their sources. quick: what a request waits for and is done in a
+    moment. aside: what nobody's slate waits for, one after the other."""
+
+    def __init__(self, settings: Settings, loop: OnLoop) -> None:
+        self.miss = Workers("miss", settings.serving.miss_threads)
+        self.gather = Gatherer(
+            settings.candidates.deadline_ms / 1000.0,
+            in_flight=2 * (settings.serving.miss_threads + 1),  # its threads, and as many in their place
+            on_stuck=self.miss.replace,
+        )
+        self.quick = Workers("quick", 1)
+        self.aside = Workers("aside", 1)
+        self._loop = loop
+
+    async def result(self, workers: Workers, work: Callable[[], T], timeout_s: float | None = None) -> T:
+        """What `work` returns on a thread of `workers`. Raises what it raises, and TimeoutError."""
+        loop = self._loop.here()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # it is raised where the work was asked for
+                loop.call_soon_threadsafe(_fail, future, error)
+            else:
+                loop.call_soon_threadsafe(_succeed, future, result)
+
+        workers.submit(run)
+        return await asyncio.wait_for(future, timeout_s)
+
+    async def carried(self, steps: Steps[T], timeout_s: float | None = None) -> T:
+        """What `steps` return, whichever threads carry them. Raises what they raise, and TimeoutError."""
+        loop = self._loop.here()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def to_end() -> Steps[None]:
+            try:
+                result = yield from steps
+            except Exception as error:  # it is raised where the steps were asked for
+                loop.call_soon_threadsafe(_fail, future, error)
+            else:
+                loop.call_soon_threadsafe(_succeed, future, result)
+
+        self.miss.submit(partial(self.gather.carry, to_end()))
+        return await asyncio.wait_for(future, timeout_s)
+
+    def close(self) -> None:
+        """End them; what runs is finished, what waits is dropped."""
+        self.miss.close()
+        self.quick.close()
+        self.aside.close()
+        self.gather.close()
+
+
+def _succeed(future: "asyncio.Future[T]", result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: "asyncio.Future[T]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
