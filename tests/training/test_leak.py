@@ -22,7 +22,7 @@ CHANCE = 0.05
 
 def foresight(known: Interactions, data: Interactions) -> float:
     """The best NDCG@20 that any feature alone reaches on what came after the first window."""
-    learn, _ = windows(data, seed=1)
+    learn = windows(data, seed=1)[0][-1]
     sources = fit_sources(known, items(N_ITEMS), SETTINGS.training, Options(1.0, 40.0, True), silent, "")
     chain = Chain(list(sources.values()), limits(SETTINGS.candidates), None, untrained(), pool=N_ITEMS)
     rows = rows_of(
@@ -35,7 +35,7 @@ def foresight(known: Interactions, data: Interactions) -> float:
 @pytest.mark.parametrize("calendar", [True, False])
 def test_nothing_foresees_what_cannot_be_foreseen(calendar: bool) -> None:
     data = walks(aimless(150, 14, N_ITEMS), n_items=N_ITEMS, calendar=calendar)
-    learn, _ = windows(data, seed=1)
+    learn = windows(data, seed=1)[0][-1]
     assert foresight(learn.known, data) < CHANCE
 
 
@@ -51,7 +51,7 @@ def test_features_do_not_change_when_the_future_does() -> None:
     for seed in (3, 4):
         future = aimless(60, 3, N_ITEMS, seed)
         data = walks(np.concatenate([past, future], axis=1), n_items=N_ITEMS)
-        learn, _ = windows(data, seed=1)
+        learn = windows(data, seed=1)[0][-1]
         options = Options(1.0, 40.0, True)
         sources = fit_sources(learn.known, items(N_ITEMS), SETTINGS.training, options, silent, "")
         chain = Chain(list(sources.values()), limits(SETTINGS.candidates), None, untrained(), pool=400)

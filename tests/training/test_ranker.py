@@ -59,4 +59,4 @@ def test_thinning_keeps_what_came_true() -> None:
     some = thinned(rows(1), seed=1)
     assert (some.groups == NEGATIVES + 1).all()
     assert (some.grades == NEXT).sum() == 60
-    assert len(together(some, some).groups) == 120
+    assert len(together([some, some]).groups) == 120

@@ -10,8 +10,10 @@ from shortlist.training.windows import NEW_SHARE, NEW_STEPS, SHORTENED, Window, 
 from tests.training.made import aimless, orderly, walks
 
 
-def asked(data: Interactions) -> tuple[Window, Window]:
-    return windows(data, seed=1)
+def asked(data: Interactions, size: int | None = None) -> tuple[Window, Window]:
+    """The newest window to learn from and the one to choose on."""
+    learning, later = windows(data, seed=1, size=size)
+    return learning[-1], later
 
 
 def test_models_know_only_what_came_before_anything_asked() -> None:
@@ -30,7 +32,7 @@ def test_the_answer_is_never_in_the_models_of_positions() -> None:
     data = walks(orderly(40, 30, 20), n_items=20, calendar=False)
     assert not has_calendar(data)
     learn, later = asked(data)
-    assert learn.known is later.known
+    assert learn.known is later.known  # one set of models serves both
     known = np.bincount(learn.known.users, minlength=40)
     assert (known < 30).all()
     assert max(len(case.items) for case in later.cases) == 29
@@ -97,9 +99,41 @@ def test_where_times_are_times_some_pasts_are_cut_to_their_last_items() -> None:
         index for index in range(1, len(learn.cases)) if len(learn.cases[index].items) == NEW_STEPS[0]
     )
     short = learn.cases[first:]
-    assert len(short) == len(learn.cases[:first][::SHORTENED])
+    assert len(short) == len(learn.cases[:first])  # fewer than FEW_CASES: every one
     assert all(len(case.items) in NEW_STEPS for case in short)
     whole = learn.cases[0]
     assert short[0].items.tolist() == whole.items[-NEW_STEPS[0] :].tolist()
     assert short[0].relevant.tolist() == whole.relevant.tolist()
     assert min(len(case.items) for case in later.cases) > max(NEW_STEPS)
+
+
+def test_where_cases_are_few_the_window_before_is_learned_from_too() -> None:
+    data = walks(orderly(40, 30, 20), n_items=20)
+    (before, newest), later = windows(data, seed=1)
+    assert before.cases
+    assert before.now_s < newest.now_s < later.now_s
+    assert max(case.ts_s.max() for case in before.cases) <= newest.now_s
+    again = windows(data, seed=1)[0]
+    for one, other in zip((before, newest), again, strict=True):
+        assert [case.items.tolist() for case in one.cases] == [case.items.tolist() for case in other.cases]
+
+
+def test_where_cases_are_many_one_in_four_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shortlist.training.windows.FEW_CASES", 10)
+    (only,), _ = windows(walks(orderly(40, 30, 20), n_items=20), seed=1)
+    short = sum(len(case.items) in NEW_STEPS for case in only.cases)
+    assert short == len(range(0, len(only.cases) - short, SHORTENED))
+
+
+@pytest.mark.parametrize("calendar", [True, False])
+def test_models_know_nothing_of_items_that_are_new_to_them(calendar: bool) -> None:
+    data = walks(orderly(40, 30, 20), n_items=20, calendar=calendar)
+    whole, part = windows(data, seed=1), windows(data, seed=1, size=17)
+    for one, other in zip((*whole[0], whole[1]), (*part[0], part[1]), strict=True):
+        assert other.known.items.max() < 17
+        assert other.known.item_ids == data.item_ids[:17]
+        assert len(other.known.items) == (one.known.items < 17).sum()
+        # What is asked is the same: people had and take new items, too.
+        assert [case.relevant.tolist() for case in one.cases] == [c.relevant.tolist() for c in other.cases]
+        assert [case.items.tolist() for case in one.cases] == [case.items.tolist() for case in other.cases]
+    assert any((case.relevant >= 17).any() for case in part[1].cases)

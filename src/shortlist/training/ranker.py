@@ -1,6 +1,7 @@
 """The second stage: LambdaRank on the first stage's scores, its size chosen on a later slice, as ONNX."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from shortlist.training.rows import NEXT, Rows, ndcg
 
 MOST_TREES, PATIENCE = 300, 30
 NEGATIVES = 120  # candidates that came to nothing, per case
-FEW_CASES = 2_500
+FEW_CASES = 4_200  # those with shortened pasts included
 
 
 class FittedRanker(Struct, frozen=True):
@@ -76,7 +77,7 @@ def trained(
     scores = np.asarray(booster.predict(later.features, num_iteration=trees), np.float32)
     calibration = calibrated(scores, later.grades == NEXT)
     if len(learn.groups) < FEW_CASES:
-        both = together(learn, thinned(later, seed))
+        both = together([learn, thinned(later, seed)])
         return sized(both, names, trees, calibration, threads=threads, seed=seed), scores
     return FittedRanker(to_onnx(booster, len(names), trees), names, calibration, trees), scores
 
@@ -102,13 +103,13 @@ def _dataset(rows: Rows, names: tuple[str, ...], reference: Any = None) -> Any:
     )
 
 
-def together(one: Rows, other: Rows) -> Rows:
-    """The cases of both."""
+def together(parts: Sequence[Rows]) -> Rows:
+    """The cases of all of them."""
     return Rows(
-        np.concatenate([one.features, other.features]),
-        np.concatenate([one.grades, other.grades]),
-        np.concatenate([one.groups, other.groups]),
-        [*one.missed, *other.missed],
+        np.concatenate([rows.features for rows in parts]),
+        np.concatenate([rows.grades for rows in parts]),
+        np.concatenate([rows.groups for rows in parts]),
+        [missed for rows in parts for missed in rows.missed],
     )
 
 

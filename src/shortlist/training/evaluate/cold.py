@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from shortlist.arrays import Arrays, BoolArray, FloatArray
 from shortlist.candidates.trained import TrainedSource
-from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.encoder import Encoder, packed
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
@@ -26,6 +25,7 @@ from shortlist.training.evaluate.metrics import mean, measure
 from shortlist.training.evaluate.run import OpenRanker
 from shortlist.training.evaluate.trial import Trial
 from shortlist.training.fit import FitEncoder, Fitted, fit, limits
+from shortlist.training.held_out import held_out, with_new
 from shortlist.training.windows import kept
 
 SHARE = 0.1  # of the items that enough people took: held out
@@ -96,18 +96,14 @@ def without_some(trial: Trial, seed: int, *, cases: int = 0) -> ColdTrial:
     often = np.flatnonzero(counts >= LEAST)
     cold = np.zeros(n, np.bool_)
     cold[np.random.default_rng(seed).permutation(often)[: max(1, round(SHARE * len(often)))]] = True
-    order = np.concatenate([np.flatnonzero(~cold), np.flatnonzero(cold)])
-    ids = [trial.items.ids[at] for at in order]
-    size = n - int(cold.sum())
-    whole = ItemTable([item for item in trial.items.items if item is not None], 1, ids)
-    known = ItemTable([item for item in (whole.items[at] for at in range(size)) if item], 1, ids[:size])
-    place = np.argsort(order).astype(np.int32)
-    moved = replace(data, items=place[data.items], item_ids=ids)
-    left = replace(kept(moved, moved.items < size), item_ids=ids[:size])
-    asked = _cases(left, kept(moved, moved.items >= size))
+    moved = held_out(data, trial.items, cold)
+    ids, size = moved.items.ids, moved.size
+    known = ItemTable([item for item in moved.items.items[:size] if item], 1, ids[:size])
+    left = replace(kept(moved.data, moved.data.items < size), item_ids=ids[:size])
+    asked = _cases(left, kept(moved.data, moved.data.items >= size))
     if cases and len(asked) > cases:
         asked = [asked[int(at)] for at in np.linspace(0, len(asked) - 1, cases)]
-    return ColdTrial(trial.name, left, known, whole, asked)
+    return ColdTrial(trial.name, left, known, moved.items, asked)
 
 
 def measured(
@@ -157,7 +153,7 @@ def _lines(
     report: Report,
 ) -> list[ColdLine]:
     size, whole = len(trial.known), len(trial.items)
-    sources = _with_new(fitted, trial)
+    sources = with_new(fitted.sources, trial.items, fitted.encoder.encode(trial.items.items[size:]), size)
     most = limits(settings.candidates)
     ranker = None
     if fitted.ranker is not None:
@@ -213,22 +209,6 @@ def _lines(
         )
     report(f"{trial.name} {name}", 1.0)
     return lines
-
-
-def _with_new(fitted: Fitted, trial: ColdTrial) -> dict[str, TrainedSource]:
-    """The sources as a server has them once it took the new items in."""
-    positions = np.arange(len(trial.known), len(trial.items), dtype=np.int32)
-    items = trial.items.items[len(trial.known) :]
-    texts = fitted.encoder.encode(items)
-    sources = dict(fitted.sources)
-    for name, source in fitted.sources.items():
-        if isinstance(source, VectorSource):
-            live = source.live(trial.items)
-            rows = live.placed(positions, items, texts)
-            if rows is not None:
-                live.index.put(positions, rows)  # type: ignore[attr-defined]  # a live one
-            sources[name] = live
-    return sources
 
 
 def _cases(left: Interactions, held: Interactions) -> list[Case]:
