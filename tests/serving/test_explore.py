@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.serving.conftest import Noted, Shop, fitted, ids, run
 
@@ -223,6 +223,8 @@ def test_over_all_pages_no_item_comes_twice_and_none_is_lost(
     is_shown: bool,
 ) -> None:
     """is_shown: whether the first page was asked for before the others."""
+    # Shown in vain five times it tires, which makes another list, and pages of two lists may share items.
+    assume(all(between.count(step) < 5 for step in between))
 
     async def scenario() -> None:
         shop.use(rules={"max_per_category": cap})

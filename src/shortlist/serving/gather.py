@@ -129,14 +129,15 @@ class Gatherer:
 
     def _one(self, batch: _Batch, name: str, thunk: Callable[[], Any]) -> bool:
         """Run one source; whether it was the last that was missing."""
-        began = perf_counter()
+        began, failure = perf_counter(), None
         try:
             batch.results[name] = thunk()
             batch.took[name] = perf_counter() - began
-        except Exception:  # whatever it was, it costs this source's candidates and nothing more
-            batch.why[name] = FAILED
-            log.exception("source failed", source=name)
+        except Exception as error:  # whatever it was, it costs this source's candidates and nothing more
+            batch.why[name], failure = FAILED, error
         batch.unfinished.discard(name)
+        if failure is not None:  # now that it cannot be taken for late any more: this writes a traceback
+            log.error("source failed", source=name, exc_info=failure)
         if perf_counter() < batch.end:  # asked after the name is gone: whoever closes the batch sees that
             return not batch.unfinished
         with self._lock:
