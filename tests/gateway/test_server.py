@@ -211,6 +211,15 @@ def test_an_unforeseen_failure_of_a_hit_ends_its_request_and_nothing_else(shop: 
     assert [str(entry.get("exc_info")) for entry in said] == ["True"]
 
 
+@pytest.mark.parametrize("user_id", ["ann", "a%2Fb", "merge", "x%2Fmerge"])
+def test_a_merge_is_no_part_of_the_id_before_it(shop: Running, user_id: str) -> None:
+    async def scenario(asks: httpx.AsyncClient) -> None:
+        answer = await asks.post(f"/users/{user_id}/merge", json={"guest": "g"})
+        assert answer.status_code == 403  # a token of somebody else: 405 would be the user's own address
+
+    on_a_port(shop, scenario)
+
+
 EVENT = {"event_id": "e", "item_id": 1}
 PLAIN = {"content-type": "application/json"}
 

@@ -142,9 +142,10 @@ async def _walk(shop: Lived, plan: list[tuple[Any, ...]]) -> list[str]:
 
 
 @given(steps)
+@example([("happen", "u2", "view", "n1"), ("change", "n1", {"hidden": True})])  # nobody knew it: no past
 @example(
-    [("happen", "u2", "view", "n1"), ("change", "n1", {"hidden": True})]
-)  # what nobody knew yet is no past
+    [("change", "n1", {"stock": 5}), ("happen", "u1", "view", "n1"), ("change", "n1", None)]
+)  # came, went
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_every_slate_is_made_again_or_what_is_gone_is_named(
     tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[Any, ...]]

@@ -16,17 +16,20 @@ Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 # Addresses whose rest is one id, slashes and all: RSGI gives the path decoded, so the id is encoded again.
 ID_ADDRESSES = ("/items/", "/users/", "/explanations/", "/images/", "/problems/")
+MERGE = "/merge"
 
 
-def raw_path(path: str) -> bytes:
+def raw_path(path: str, method: str = "GET") -> bytes:
     """The path percent-encoded, an id in it as one segment; what was no UTF-8 becomes so again.
 
-    >>> raw_path("/items/a/b ☕")
-    b'/items/a%2Fb%20%E2%98%95'
+    >>> raw_path("/items/a/b ☕"), raw_path("/users/a/b/merge", "POST")
+    (b'/items/a%2Fb%20%E2%98%95', b'/users/a%2Fb/merge')
     """
     for start in ID_ADDRESSES:
         if path.startswith(start):
-            encoded = start + quote(path[len(start) :], safe="")
+            # Nobody posts to a user, so what is posted to an id that ends like this is meant for its merges.
+            end = MERGE if start == "/users/" and method == "POST" and path.endswith(MERGE) else ""
+            encoded = start + quote(path[len(start) :].removesuffix(end), safe="") + end
             break
     else:
         encoded = quote(path)
@@ -45,7 +48,7 @@ def asgi_scope(scope: RsgiScope) -> dict[str, Any]:
         "method": scope.method,
         "scheme": scope.scheme,
         "path": scope.path,
-        "raw_path": raw_path(scope.path),
+        "raw_path": raw_path(scope.path, scope.method),
         "query_string": scope.query_string.encode("latin-1", "replace"),
         "root_path": "",
         "headers": headers,

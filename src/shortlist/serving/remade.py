@@ -12,6 +12,7 @@ from msgspec import Struct
 from shortlist.arrays import IntArray
 from shortlist.candidates.content import Content
 from shortlist.catalog.embeddings import digest
+from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.exploration import Drawn, Exploration, Explored, NewItem, drawn
 from shortlist.features.fold import expire
 from shortlist.features.past import Asked, PastGone
@@ -217,7 +218,7 @@ class Remade:
         )
         if is_equal:
             return Part(EQUAL, len(pool.items)), len(stored), alike
-        causes = self._pool_causes(base, stored)
+        causes = self._pool_causes(base, then, stored)
         part = Part(
             NAMED if causes else DIFFERS, len(pool.items), _differences(pool.items, made.items), causes
         )
@@ -257,7 +258,7 @@ class Remade:
         if "ranker" in self.pool.missing:
             then.chain.ranker = None
 
-    def _pool_causes(self, base: Base, candidates: IntArray) -> list[Missing]:
+    def _pool_causes(self, base: Base, then: Snapshot, candidates: IntArray) -> list[Missing]:
         """What explains a pool that is not equal: inputs that are known not to be those of then."""
         inputs, snapshot = self.inputs, base.snapshot
         causes = [Missing(name, MOVED[name]) for name in inputs.gone]
@@ -268,7 +269,7 @@ class Remade:
             )
             causes.append(Missing("prepared", why))
         if is_other or snapshot.vector_changes != inputs.vectors:
-            names = self._outside_training(snapshot, candidates)
+            names = self._outside_training(snapshot, then.table, candidates)
             if names:
                 why = "vectors of items that came or changed after training have come since, or anew: "
                 causes.append(Missing("vectors", why + ", ".join(names)))
@@ -277,7 +278,7 @@ class Remade:
             causes.append(Missing("order", why))
         return causes
 
-    def _outside_training(self, snapshot: Snapshot, candidates: IntArray) -> list[str]:
+    def _outside_training(self, snapshot: Snapshot, then: ItemTable, candidates: IntArray) -> list[str]:
         """Items among candidates and past whose vectors are not the model's own; the first few."""
         model, table = snapshot.model, snapshot.table
         if model is None:
@@ -285,11 +286,11 @@ class Remade:
         content = model.sources.get(Content.name)
         digests = content.digests if isinstance(content, Content) else np.empty(0, np.uint64)
         user = self.past.features(self.user_id, self.pool.user_version, self.pool.made_ms)
-        past = table.positions({seen.item_id for seen in user.history})
+        past = then.positions({seen.item_id for seen in user.history})
         places = np.unique(np.concatenate([candidates, past])).tolist()
         own = len(model.item_ids)
         return [
-            table.ids[at]
+            then.ids[at]  # which has places for items that are gone by now
             for at in places
             if at >= own or (at < len(digests) and digest(table.items[at]) != digests[at])
         ][:NAMES]
