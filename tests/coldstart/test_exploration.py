@@ -35,7 +35,9 @@ class Known:
 def exploring(new: int, book: Known | None = None, old: int = 3, **changed: object) -> Exploration:
     """An exploration over a catalog of some old items and some new ones, n0, n1 …"""
     table = ItemTable(
-        [Item(item_id=f"o{i}") for i in range(old)] + [Item(item_id=f"n{i}") for i in range(new)], 1
+        [Item(item_id=f"o{i}", title="old") for i in range(old)]
+        + [Item(item_id=f"n{i}", title="new") for i in range(new)],
+        1,
     )
     made = Exploration(ExplorationSettings(**changed), book or Known())  # type: ignore[arg-type]  # by name
     made.refresh(table, old)
@@ -132,17 +134,34 @@ def test_what_retired_is_hidden_or_waits_its_turn_is_not_tried() -> None:
     assert [item.item_id for item in made.trial.items] == ["n1", "n2"]
     table = made._table
     assert table is not None
-    table.apply([Change(2, "n1", Item(item_id="n1", hidden=True)), Change(2, "n9", Item(item_id="n9"))])
+    table.apply(
+        [
+            Change(2, "n1", Item(item_id="n1", title="new", hidden=True)),
+            Change(2, "n9", Item(item_id="n9", title="new")),
+        ]
+    )
     made.refresh(table, 3)
     assert [item.item_id for item in made.trial.items] == ["n2", "n3"]
     assert list(book.new) == ["n0", "n1", "n2", "n3", "n9"]
+
+
+def test_what_only_events_speak_of_is_not_tried_until_something_is_said_of_it() -> None:
+    made = exploring(1, Known())
+    table = made._table
+    assert table is not None
+    table.apply([Change(2, "n5", Item(item_id="n5"))])
+    made.refresh(table, 3)
+    assert [item.item_id for item in made.trial.items] == ["n0"]
+    table.apply([Change(3, "n5", Item(item_id="n5", categories=("Lamps",)))])
+    made.refresh(table, 3)
+    assert [item.item_id for item in made.trial.items] == ["n0", "n5"]
 
 
 def test_after_a_training_there_is_nothing_left_to_watch() -> None:
     book = Known()
     made = exploring(2, book)
     assert book.new == ["n0", "n1"]
-    items = [Item(item_id=item_id) for item_id in ("o0", "o1", "o2", "n0", "n1")]
+    items = [Item(item_id=item_id, title="one") for item_id in ("o0", "o1", "o2", "n0", "n1")]
     made.refresh(ItemTable(items, 2), 0)  # a model that is gone: nobody is forgotten for that
     assert book.new == ["n0", "n1"]
     made.refresh(ItemTable(items, 2), 5)

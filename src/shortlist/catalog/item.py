@@ -40,6 +40,11 @@ class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.categories[0] if self.categories else None
 
     @property
+    def is_described(self) -> bool:
+        """Whether a person could tell what it is: an item that only events speak of has an id alone."""
+        return bool(self.title or self.categories)
+
+    @property
     def is_servable(self) -> bool:
         """Whether it may be in a slate at all."""
         return not self.hidden and (self.stock is None or self.stock > 0)

@@ -118,7 +118,8 @@ class Exploration:
         self.new = new
         items = []
         for position in new:
-            if not servable[position]:
+            item = table.items[position]
+            if not servable[position] or item is None or not item.is_described:
                 continue
             verdict = self._book.verdict(table.ids[position])
             if verdict == RETIRED:
