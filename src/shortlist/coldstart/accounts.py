@@ -18,7 +18,8 @@ class Account(Struct, frozen=True, kw_only=True):
     """One new item.
 
     status: `exploring`; `promoted` and `retired` as decided; `waiting` for its turn; `unavailable` while
-    hidden, out of stock, or without title and category; `graduated` when a training made it an ordinary item; `gone` from the catalog.
+    hidden, out of stock, or without title and category; `graduated` when a training made it an ordinary
+    item; `gone` from the catalog.
     share: of users who may see it. promised: slates with a place for it; delivered: how many of those places
     were seen; until_decision: impressions left until it is judged next, null when nothing is to be decided.
     ctr_low and ctr_high: one-sided bounds of the clicks per impression. place_ctr: what its places earn in
