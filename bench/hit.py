@@ -24,7 +24,7 @@ from bench._server import ROOT, Server, copy_of, free_port, report, serving, tra
 from bench._wrk import Load, load, lua_list, require_wrk
 from shortlist.gateway.auth import token_for
 from shortlist.gateway.keys import signing_secret
-from shortlist.gateway.server import listening
+from shortlist.gateway.server import bound, listening
 from shortlist.home import Home
 from shortlist.process import tune_interpreter
 from shortlist.settings import Settings
@@ -49,7 +49,7 @@ class Hello:
 
 async def hello(port: int) -> None:
     tune_interpreter()  # as `serve` does
-    async with listening(Hello(), host="127.0.0.1", port=port, drain_s=1.0):
+    async with listening(Hello(), bound("127.0.0.1", port), drain_s=1.0):
         await asyncio.Event().wait()
 
 

@@ -51,6 +51,7 @@ SERVED_PARTITIONS = 8
 CATALOG_POLL_S = 1.0  # changes by other processes; the server's own show at once
 CHANGES = 10_000  # read at a time
 READY_LAG = 1_000  # events: about 50 ms of folding
+UNTRAINED = "none is trained yet: trending and popular items are all there is (shortlist train)"
 
 if TYPE_CHECKING:
     from shortlist.coldstart.accounts import Accounts
@@ -196,7 +197,7 @@ async def running(settings: Settings, home: Home) -> AsyncIterator["Gateway"]:
                 "features": lambda: _behind(folding),
                 "model": lambda: live.problem if live.model is None else None,
             },
-            warnings={"model": lambda: live.problem},
+            warnings={"model": lambda: live.problem or (UNTRAINED if live.model is None else None)},
             catalog_changed=show_changes,
             forget_user=forget_user,
         )

@@ -11,6 +11,7 @@ import asyncio  # noqa: E402
 import ctypes  # noqa: E402
 import gc  # noqa: E402
 import signal  # noqa: E402
+import socket  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable, Iterator, Sequence  # noqa: E402
 from contextlib import contextmanager, suppress  # noqa: E402
@@ -21,7 +22,7 @@ import msgspec  # noqa: E402
 import structlog  # noqa: E402
 
 from shortlist.app import running  # noqa: E402
-from shortlist.gateway.server import listening  # noqa: E402
+from shortlist.gateway.server import bound, listening  # noqa: E402
 from shortlist.home import Home, HomeUnusable  # noqa: E402
 from shortlist.models import pointer  # noqa: E402
 from shortlist.ops import logs  # noqa: E402
@@ -55,9 +56,10 @@ def serve(settings: Settings, home: Home, say: Say, log_file: Path | None = None
     say: told, in lines, the address and what to do next once requests are answered. log_file: where the log
     goes on; None: stderr.
     Raises SettingsError, LogOwned, PortTaken and whatever else keeps a part from opening."""
-    with _log_to(home, log_file) as stream:
+    # The address first: that it is taken is said before the loading, not after seconds of it.
+    with bound(settings.server.host, settings.server.port) as listener, _log_to(home, log_file) as stream:
         logs.set_up(settings.telemetry.log_level, stream)
-        _run(settings, home, say, log_file)
+        _run(settings, home, listener, say, log_file)
 
 
 @contextmanager
@@ -74,10 +76,10 @@ def _log_to(home: Home, file: Path | None) -> Iterator[TextIO | None]:
         yield stream
 
 
-def _run(settings: Settings, home: Home, say: Say, log_file: Path | None) -> None:
+def _run(settings: Settings, home: Home, listener: socket.socket, say: Say, log_file: Path | None) -> None:
     tune_interpreter()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(settings, home, say, log_file))
+        runner.run(_serve(settings, home, listener, say, log_file))
 
 
 def tune_interpreter() -> None:
@@ -98,22 +100,23 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(settings: Settings, home: Home, say: Say, log_file: Path | None) -> None:
+async def _serve(
+    settings: Settings, home: Home, listener: socket.socket, say: Say, log_file: Path | None
+) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     server = settings.server
-    async with running(settings, home) as gateway:
-        listens = listening(
-            gateway, host=server.host, port=server.port, drain_s=server.drain_s, on_failure=ended.set
-        )
-        async with listens as address:
-            with _known(home, address):
-                log.info("serving", address=address, home=str(home.path), mode=server.mode)
-                say(greeting(address, home, log_file))  # last, so that no line of the log follows it
-                await ended.wait()
-                log.info("draining", at_most_s=server.drain_s)
+    async with (
+        running(settings, home) as gateway,
+        listening(gateway, listener, drain_s=server.drain_s, on_failure=ended.set) as address,
+    ):
+        with _known(home, address):
+            log.info("serving", address=address, home=str(home.path), mode=server.mode)
+            say(greeting(address, home, log_file))  # last, so that no line of the log follows it
+            await ended.wait()
+            log.info("draining", at_most_s=server.drain_s)
 
 
 def greeting(address: str, home: Home, log_file: Path | None) -> list[str]:

@@ -115,3 +115,18 @@ def told(home: Home) -> list[Change]:
     with app.owned(settings_tree.load(home.path, {})[0], home) as loop:
         stored = loop.log.read(ITEMS, 0, 0, 1_000)
     return [msgspec.json.decode(record.value, type=Change) for record in stored]
+
+
+def test_a_shop_that_was_never_trained_says_so_and_is_ready(home: Home) -> None:
+    home.make()
+
+    async def scenario() -> None:
+        async with serving(home) as client:
+            answer = await client.get("/health/ready")
+            assert answer.status_code == 200
+            assert answer.json()["status"] == "degraded"
+            assert "none is trained yet" in answer.json()["parts"]["model"]
+            told = (await client.get("/metrics")).headers.get_list("content-type")
+            assert told == ["text/plain; version=0.0.4; charset=utf-8"]
+
+    asyncio.run(scenario())

@@ -282,7 +282,9 @@ def test_what_it_serves_on_without_is_said_with_200(running: Callable[..., Runni
 
 
 def test_metrics_have_the_budgets_rows(shop: Running) -> None:
-    text = get(shop, "/metrics", None).text
+    answer = get(shop, "/metrics", None)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    text = answer.text
     for row in ("hit", "miss", "similar", "event_accepted", "event_visible", "reaction"):
         assert f"shortlist_{row}_seconds_bucket" in text
     assert 'shortlist_requests_total{route="/health/' in text or "shortlist_requests" in text

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,14 +13,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from shortlist.gateway.server import PortTaken, bound, listening
-from shortlist.settings import LimitSettings, Settings
+from shortlist.home import Home
+from shortlist.process import serve
+from shortlist.settings import LimitSettings, ServerSettings, Settings
 from tests.gateway.conftest import Running, server
 
 
 def on_a_port(shop: Running, scenario: Callable[[httpx.AsyncClient], Awaitable[Any]], **client: Any) -> Any:
     async def main() -> Any:
         async with (
-            listening(shop.app, host="127.0.0.1", port=0, drain_s=5.0) as address,
+            listening(shop.app, bound("127.0.0.1", 0), drain_s=5.0) as address,
             httpx.AsyncClient(
                 base_url=address,
                 headers={"authorization": f"Bearer {shop.token('ann')}"},
@@ -117,7 +120,7 @@ def test_what_is_under_way_at_the_end_is_answered(shop: Running) -> None:
     async def main() -> list[httpx.Response]:
         headers = {"authorization": f"Bearer {shop.token('ann')}"}
         async with httpx.AsyncClient(headers=headers) as asks:
-            async with listening(shop.app, host="127.0.0.1", port=0, drain_s=5.0) as address:
+            async with listening(shop.app, bound("127.0.0.1", 0), drain_s=5.0) as address:
                 url = f"{address}/recommendations?user_id=ann&limit=3"
                 under_way = [asyncio.create_task(asks.get(url)) for _ in range(8)]
                 await begun.wait()
@@ -134,6 +137,25 @@ def test_a_port_in_use_is_said_at_once() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}.*server\.port"):
             bound("127.0.0.1", port)
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = ServerSettings(port=other.getsockname()[1])
+        with pytest.raises(PortTaken):
+            serve(Settings(server=taken), Home(tmp_path / "home"), say=print)
+    assert not (tmp_path / "home").exists()
+
+
+def test_of_two_that_bound_one_address_the_second_to_listen_is_told(shop: Running) -> None:
+    async def main() -> None:
+        with bound("127.0.0.1", 0) as first, bound("127.0.0.1", first.getsockname()[1]) as second:
+            first.listen()
+            with pytest.raises(PortTaken, match=r"cannot listen on 127\.0\.0\.1"):
+                async with listening(shop.app, second, drain_s=5.0):
+                    pass
+
+    asyncio.run(main())
 
 
 def test_the_end_under_load_cuts_no_request(running: Callable[..., Running]) -> None:
@@ -173,7 +195,7 @@ def test_the_end_under_load_cuts_no_request(running: Callable[..., Running]) -> 
             writer.close()
 
     async def main() -> None:
-        async with listening(shop.app, host="127.0.0.1", port=0, drain_s=5.0) as address:
+        async with listening(shop.app, bound("127.0.0.1", 0), drain_s=5.0) as address:
             port = int(address.rpartition(":")[2])
             clients = [asyncio.create_task(client(port)) for _ in range(8)]
             await first.wait()

@@ -25,7 +25,7 @@ def operation_routes(health: Health) -> list[ControllerRouterHandler]:
 
         `degraded`, with 200, goes on serving while a part needs mending: a model version was promoted that
         cannot be loaded, and an older one serves. Where none could be loaded at all that is a 503. A shop
-        that was never trained is ready: it must take events in to have something to learn from."""
+        that was never trained is `degraded` too: it must take events in to have something to learn from."""
         found = health.readiness()
         status = "not ready" if not found.is_ready else "ok" if found.is_whole else "degraded"
         answer = HealthAnswer(status=status, parts=found.parts)

@@ -56,33 +56,43 @@ class _Embedded(Server):
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises PortTaken."""
+    """A socket for `listening`, the address taken and nobody let in yet. port: 0 takes a free one.
+
+    Raises PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise PortTaken(
-            f"cannot listen on {host}:{port}: {error.strerror}; stop what listens there or set server.port"
-        ) from None
+        raise _taken(host, port, error) from None
     return listener
+
+
+def _taken(host: str, port: int, error: OSError) -> PortTaken:
+    return PortTaken(
+        f"cannot listen on {host}:{port}: {error.strerror}; stop what listens there or set server.port"
+    )
 
 
 @asynccontextmanager
 async def listening(
-    app: Draining, *, host: str, port: int, drain_s: float, on_failure: Callable[[], None] | None = None
+    app: Draining, listener: socket.socket, *, drain_s: float, on_failure: Callable[[], None] | None = None
 ) -> AsyncIterator[str]:
     """Serve `app` over HTTP/1.1 and HTTP/2 (without TLS: by prior knowledge) while the block runs.
 
     Yields the address. At the end the application drains, then connections are closed.
-    port: 0 takes a free one. on_failure: called should the server end by itself. Raises PortTaken.
+    listener: as `bound` gives it; closed at the end. on_failure: called should the server end by itself.
+    Raises PortTaken when another who had bound the address, too, listened first.
     """
-    listener = bound(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    host, port = listener.getsockname()[:2]
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise _taken(host, port, error) from None
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     is_at_once = hasattr(app, "at_once")
     server = _Embedded(
         app,
