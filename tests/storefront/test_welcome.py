@@ -34,6 +34,10 @@ def test_somebody_new_chooses_rates_and_gets_a_first_list(browser: Browser, shop
     assert str(told["user_id"]).startswith("guest-")
     assert browser.wait_for("shortlist.shop.slate.tier") == "onboarding"
     assert "find out" in browser.text(".slate-head .tag")
+    assert f"You said you like {names[0]} and {names[1]}" in browser.text(".slate-head p")
+    known = browser.js("return document.querySelector('[data-box=user]').textContent")
+    assert f"Said to like{names[0]}{names[1]}1 item rated in the survey." in known
+    assert "preferences" not in known
     assert browser.errors() == []
 
 
@@ -42,6 +46,16 @@ def test_the_survey_may_be_skipped(browser: Browser, shop: str, toy: Toy) -> Non
     browser.click("[data-act=skip]")
     browser.slate()
     assert answered(browser, toy)["skipped"] is True
+    assert "Skipped the survey." in browser.js("return document.querySelector('[data-box=user]').textContent")
+
+
+def test_on_a_phone_the_survey_s_buttons_stand_above_the_strip(browser: Browser, shop: str, toy: Toy) -> None:
+    browser.size(390, 844)
+    arrive(browser, shop)
+    for name in (".welcome-end .button.is-main", "[data-act=skip]", ".welcome-end p"):
+        box = "const { left, top, width, height } = arguments[0].getBoundingClientRect();"
+        hit = f"{box} return document.elementFromPoint(left + width / 2, top + height - 2)"
+        assert browser.js(hit, browser.one(name)) == browser.one(name)
 
 
 def test_each_of_the_first_clicks_adds_a_column_that_shows_what_changed(

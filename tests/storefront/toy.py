@@ -195,13 +195,16 @@ class Toy:
     def user(self, user: str) -> Json:
         with self.lock:
             past = self.past(user)
+            answers = self.answered.get(user)
         items = [e["item_id"] for e in past if e["type"] != "dislike"]
         likes = Counter(self.items[i]["category"] for i in items if i in self.items)
         return {
             "user_id": user,
             "last_5": items[-5:],
             "history": [{"item_id": i, "title": self.items[i]["title"]} for i in items if i in self.items],
-            "counts": dict(Counter(e["type"] for e in past)),
+            "counts": Counter(e["type"] for e in past) + Counter(preferences=int(answers is not None)),
+            "preferred": (answers or {}).get("categories", []),
+            "stars": (answers or {}).get("ratings", {}),
             "interaction_count": len(items),
             "affinity": dict(likes.most_common(5)),
             "session": None,

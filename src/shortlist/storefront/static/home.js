@@ -91,7 +91,10 @@ export function home(main, shop, { hands, place }) {
     const parts = [];
     if (page > 1) parts.push(`Page ${page}`);
     if (slate) {
-      parts.push(count ? `${count} ${count === 1 ? "interaction" : "interactions"} known` : "Nothing known yet: click something you like");
+      const preferred = shop.features?.preferred ?? [];
+      if (count) parts.push(`${count} ${count === 1 ? "interaction" : "interactions"} known`);
+      if (preferred.length) parts.push(`You said you like ${listed(preferred)}`);
+      if (!count && !preferred.length) parts.push("Nothing known yet: click something you like");
       if (shop.marks.size) parts.push("just changed by what you did");
     }
     subtitle.textContent = parts.join(" · ") || " ";
@@ -168,6 +171,7 @@ export function home(main, shop, { hands, place }) {
   const listen = {
     user: () => { drawPersonas(); drawHead(); },
     categories: drawChips,
+    features: drawHead,
     slate: (event) => { clearInterval(countdown); drawSlate({ isAnimated: Boolean(event.detail?.isReaction) || !isFirst }); },
     busy: () => {
       if (shop.slate?.category === place.category && shop.slate?.page === place.page) grid.classList.add("is-busy");
@@ -187,6 +191,12 @@ export function home(main, shop, { hands, place }) {
     clearInterval(countdown);
     for (const [name, act] of Object.entries(listen)) shop.removeEventListener(name, act);
   };
+}
+
+/** "A, B and 2 more": names as a sentence holds them. */
+function listed(names) {
+  const shown = names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} more`] : names;
+  return shown.length < 2 ? shown.join("") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }
 
 const ended = (text) => (/[.!?…]$/.test(text) || !text ? text : `${text}.`);

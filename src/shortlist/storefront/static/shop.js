@@ -215,7 +215,7 @@ export class Shop extends EventTarget {
       if (round !== this.#round) return;
       if ((slate.features?.version ?? 0) > before || wait === LOOKS_MS.at(-1)) {
         this.#accept(slate, { isReaction: false });
-        this.loadFeatures();
+        await this.loadFeatures(); // the page that comes next names the answers
         return;
       }
     }

@@ -80,7 +80,11 @@ export function strip(aside, shop, { startOver }) {
   function drawUser() {
     const known = shop.features ?? {};
     const last = (known.last_5 ?? []).map((one) => (typeof one === "object" ? one : { ...shop.items.get(String(one)), item_id: String(one) }));
-    const counts = Object.entries(known.counts ?? {}).filter(([, count]) => count);
+    // The survey's answers are named instead of counted.
+    const counts = Object.entries(known.counts ?? {}).filter(([name, count]) => count && name !== "preferences");
+    const preferred = known.preferred ?? [];
+    const rated = Object.keys(known.stars ?? {}).length;
+    const isAnswered = known.counts?.preferences > 0;
     const affinity = pairs(known.affinity).slice(0, 5);
     const top = Math.max(...affinity.map(([, value]) => value), 1e-9);
     const bars = affinity.map(([name, value]) => {
@@ -95,8 +99,11 @@ export function strip(aside, shop, { startOver }) {
         : h("p", { class: "fineprint" }, "No items yet."),
       h("div", { class: "counts" }, h("span", { class: "tag is-accent num" }, `${known.interaction_count ?? 0} interaction${known.interaction_count === 1 ? "" : "s"}`),
         counts.map(([name, count]) => h("span", { class: "tag num" }, `${name} ${count}`))),
+      preferred.length ? h("div", { class: "counts", data: { preferred: "" } }, h("span", {}, "Said to like"), preferred.map((name) => h("span", { class: "tag" }, name))) : null,
+      isAnswered && !preferred.length ? h("p", { class: "fineprint" }, "Skipped the survey.") : null,
+      rated ? h("p", { class: "fineprint" }, `${rated} ${rated === 1 ? "item" : "items"} rated in the survey.`) : null,
       bars.length ? h("ul", { class: "bars", "aria-label": "Affinity by category" }, bars) : null,
-      shop.user?.isGuest && known.interaction_count
+      shop.user?.isGuest && (known.interaction_count || isAnswered)
         ? h("button", { class: "button is-small start-over", type: "button", data: { act: "start-over" }, on: { click: startOver } }, icon("undo"), "Start over as a new guest")
         : null);
   }
