@@ -57,6 +57,17 @@ def test_what_cannot_be_is_said_in_one_line(said: Callable[..., str]) -> None:
     assert "factor" in said("rules", "add", "a", "boost", "--where", "a = 1", "--factor", "0.5", fails=True)
 
 
+def test_mistakes_are_said_in_the_commands_own_words(said: Callable[..., str]) -> None:
+    for words in (("dry-run", "none"), ("set", "none", "--disabled"), ("remove", "none")):
+        assert "no rule 'none'; `shortlist rules list` lists them" in said("rules", *words, fails=True)
+    assert "--where" in said("rules", "add", "tea", "hide", fails=True)
+    assert "--where" in said("rules", "dry-run", "--action", "hide", fails=True)
+    assert "--action" in said("rules", "dry-run", "--where", "category = Tea", fails=True)
+    tea = ("rules", "add", "tea", "hide", "--where", "category = Tea")
+    said(*tea)
+    assert "there already; `shortlist rules set tea …` changes it" in said(*tea, fails=True)
+
+
 def test_batch_and_why_follow_the_rules(said: Callable[..., str], tmp_path: Path) -> None:
     said("rules", "add", "tea", "hide", "--where", "item_id = tea7")
     said("rules", "add", "top", "pin", "--where", "item_id = bike5")

@@ -12,6 +12,7 @@ import msgspec
 
 from shortlist.cli.options import home_option, load_settings
 from shortlist.cli.server import address_of, ask, service_token
+from shortlist.errors import ShortlistError
 from shortlist.home import Home
 from shortlist.settings import Settings
 
@@ -26,6 +27,10 @@ FIELDS = {  # what options are called in a rule, where the names differ
     "context": "contexts",
     "category": "categories",
 }
+
+
+class RuleMisnamed(ShortlistError):
+    """A rule was named that is not there, or is there already."""
 
 
 def fields_options(command: Command) -> Command:
@@ -96,7 +101,11 @@ def add(home: Home, rule_id: str, action: str, **given: Any) -> None:
       shortlist rules add hero pin --where "item_id = p0238" --position 0 --context home
       shortlist rules add pros boost --where "margin > 0.4" --factor 1.3 --users "plan = pro"
     """
-    rule = _desk(home).create({"id": rule_id, "action": action, **_fields(given)})
+    _require_where(given)
+    desk = _desk(home)
+    if _find(desk, rule_id) is not None:
+        raise RuleMisnamed(f"rule {rule_id!r} is there already; `shortlist rules set {rule_id} …` changes it")
+    rule = desk.create({"id": rule_id, "action": action, **_fields(given)})
     click.echo(f"added: {line(rule)}")
     click.echo(f"`shortlist rules dry-run {rule.id}` says how many items and slates it concerns")
 
@@ -117,7 +126,9 @@ def set_rule(home: Home, rule_id: str, unset: tuple[str, ...], **given: Any) -> 
     """
     empty: dict[str, Any] = {"users": "", "name": "", "contexts": (), "categories": ()}
     changes = {FIELDS.get(field, field): empty.get(FIELDS.get(field, field)) for field in unset}
-    rule = _desk(home).patch(rule_id, _fields(given) | changes)
+    desk = _desk(home)
+    _known(desk, rule_id)
+    rule = desk.patch(rule_id, _fields(given) | changes)
     click.echo(f"now: {line(rule)}")
 
 
@@ -131,7 +142,9 @@ def remove(home: Home, rule_id: str) -> None:
     Example:
       shortlist rules remove sale
     """
-    _desk(home).delete(rule_id)
+    desk = _desk(home)
+    _known(desk, rule_id)
+    desk.delete(rule_id)
     click.echo(f"removed {rule_id}")
 
 
@@ -159,10 +172,11 @@ def dry_run(
     desk, fields = _desk(home), _fields(given)
     draft: dict[str, Any] | None = None
     if rule_id is not None:
-        known = [rule for rule in desk.rules() if rule.id == rule_id]
-        base: dict[str, Any] = msgspec.to_builtins(known[0]) if known else {"id": rule_id}
-        draft = base | fields | ({"action": action} if action else {})
+        draft = msgspec.to_builtins(_known(desk, rule_id)) | fields | ({"action": action} if action else {})
     elif action or fields:
+        if action is None:
+            raise click.UsageError("a draft needs --action: " + ", ".join(ACTIONS))
+        _require_where(given)
         draft = {"id": f"draft-{secrets.token_hex(4)}", "action": action, **fields}
     found = desk.dry_run(draft, sample)
     if as_json:
@@ -170,6 +184,22 @@ def dry_run(
         return
     for text in told(found):
         click.echo(text)
+
+
+def _require_where(given: Mapping[str, Any]) -> None:
+    if not given["where"]:
+        raise click.UsageError('say which items with --where, as in --where "category = Gifts"')
+
+
+def _find(desk: "Desk", rule_id: str) -> "Rule | None":
+    return next((rule for rule in desk.rules() if rule.id == rule_id), None)
+
+
+def _known(desk: "Desk", rule_id: str) -> "Rule":
+    found = _find(desk, rule_id)
+    if found is None:
+        raise RuleMisnamed(f"no rule {rule_id!r}; `shortlist rules list` lists them")
+    return found
 
 
 def line(rule: "Rule") -> str:

@@ -79,6 +79,14 @@ def test_a_folder_without_data_is_named(tmp_path: Path) -> None:
         trials(tmp_path)
 
 
+def test_a_data_set_that_there_is_not_is_told_from_a_folder_without_any(tmp_path: Path) -> None:
+    for name in ("ml-100k", "online-retail"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataMissing, match=r"no data set is called nosuch; .* ml-100k, online-retail$"):
+        trials(tmp_path, "nosuch")
+    assert len(trials(tmp_path, "retail")) == 1
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["ml-100k", "yoochoose-100k", "online-retail", "ml-latest-small"])
 def test_public_data_is_read_as_it_is_described(data: Path, name: str) -> None:

@@ -24,22 +24,21 @@ TEST_SHARE = 0.2  # of events, the newest, of a temporal split
 
 
 class DataMissing(ShortlistError):
-    """The folder holds none of the data sets."""
+    """The folder holds none of the data sets, or not the one that was named."""
 
 
 def trials(folder: Path, only: str = "") -> Sequence[Callable[[], list[Trial]]]:
     """What can be measured with the data in `folder`, to be read one by one (they are large).
 
-    only: part of the name of a data set; empty for all. Raises DataMissing naming the folder.
+    only: part of the name of a data set; empty for all. Raises DataMissing naming what the folder holds.
     """
-    found = [
-        partial(read, folder / name)
-        for name, read in READERS.items()
-        if only in name and (folder / name).is_dir()
-    ]
-    if not found:
+    there = [name for name in READERS if (folder / name).is_dir()]
+    if not there:
         known = ", ".join(READERS)
         raise DataMissing(f"{folder}: no data set to measure with here; expected folders named {known}")
+    found = [partial(READERS[name], folder / name) for name in there if only in name]
+    if not found:
+        raise DataMissing(f"no data set is called {only}; in {folder} there are {', '.join(there)}")
     return found
 
 
