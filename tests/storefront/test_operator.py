@@ -193,13 +193,19 @@ def test_a_rule_is_written_turned_off_changed_and_deleted(signed_in: Browser) ->
     assert browser.errors() == []
 
 
-def test_a_refusal_stands_in_the_form_and_nothing_is_lost(signed_in: Browser) -> None:
+def test_a_refusal_stands_at_its_field_and_nothing_is_lost(signed_in: Browser) -> None:
     browser = signed_in
     browser.click("[data-new]")
     write(browser, action="hide", where="price <")
     browser.click("[data-editor] [type=submit]")
-    assert "where, at character 7: expected a value" in browser.text("[data-tried] .refused")
+    assert browser.text("[name=where] + .refused").startswith("where, at character 7: expected a value")
+    assert browser.js("return document.activeElement.name") == "where"
     assert browser.js("return document.querySelector('[name=where]').value") == "price <"
+    write(browser, where="price < 50", action="boost", factor="0.5")
+    browser.click("[data-try]")
+    browser.click("[data-editor] [type=submit]")
+    assert browser.text("[name=factor] + .refused") == "factor of a boost is more than 1, not 0.5"
+    assert browser.all("[name=where] + .refused") == []
     assert SHOP.rules == {}
 
 

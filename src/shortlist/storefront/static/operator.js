@@ -37,6 +37,32 @@ function ask(why = "") {
   desk.ask(find("said"), why);
 }
 
+/** As `attempt`, for the rule in the form: what is wrong with a field stands at that field. */
+async function attemptWritten(act) {
+  settle();
+  await attempt(find("tried"), async () => {
+    try {
+      await act();
+    } catch (error) {
+      if (error.status !== 400) throw error;
+      const why = error.message.replace(/^rule(?: [^:]*: |\.)/, ""); // the form says which; of a new one the id is made up
+      const field = fields.namedItem(/^\w+/.exec(why)?.[0] ?? "");
+      if (!field || field.closest("[hidden]")) throw new Error(why);
+      settle(); // it may have been tried twice
+      show(find("tried"));
+      field.setAttribute("aria-invalid", "true");
+      field.after(desk.refused(why));
+      field.focus();
+    }
+  });
+}
+
+/** Nothing in the form is refused any more. */
+function settle() {
+  for (const field of editor.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+  for (const said of editor.querySelectorAll(".refused")) said.remove();
+}
+
 async function refresh() {
   if (!desk.key()) return ask();
   await attempt(find("said"), async () => {
@@ -121,6 +147,7 @@ function edit(rule) {
     else field.value = value ?? "";
   }
   show(find("tried"));
+  settle();
   suit();
   editor.hidden = false;
   editor.scrollIntoView({ block: "nearest" });
@@ -173,7 +200,7 @@ find("new").addEventListener("click", () => edit(null));
 find("cancel").addEventListener("click", () => (editor.hidden = true));
 fields.action.addEventListener("change", suit);
 find("try").addEventListener("click", () =>
-  attempt(find("tried"), async () => {
+  attemptWritten(async () => {
     show(find("tried"), h("p", { class: "empty" }, "Looking at the last slates …"));
     const { data } = await call("POST", "/rules/dry-run", { rule: written() });
     show(find("tried"), result(data));
@@ -181,7 +208,7 @@ find("try").addEventListener("click", () =>
 );
 editor.addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(find("tried"), async () => {
+  attemptWritten(async () => {
     const rule = written();
     if (edited) await call("PATCH", `/rules/${encodeURIComponent(rule.id)}`, rule);
     else await call("POST", "/rules", rule);

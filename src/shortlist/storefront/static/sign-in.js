@@ -13,7 +13,7 @@ const dev = document.querySelector("[data-dev]");
 export const key = () => sessionStorage.getItem(KEY);
 
 /** What went wrong, as a line of the page. */
-export const refused = (why) => h("p", { class: "refused", role: "alert" }, why);
+export const refused = (why) => h("span", { class: "refused", role: "alert" }, why);
 
 /** Ask for a token. `why` the last one was refused stands in `where`. */
 export function ask(where, why = "") {
