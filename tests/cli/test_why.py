@@ -1,5 +1,6 @@
 """Why a user gets an item, in words."""
 
+import asyncio
 import re
 import shutil
 from pathlib import Path
@@ -8,10 +9,12 @@ import msgspec
 from click.testing import CliRunner
 from tests.cli.conftest import BIKES, TEA, shop_events
 
+from shortlist import app
+from shortlist.catalog.item import Item
 from shortlist.cli.why import command
 from shortlist.errors import ShortlistError
 from shortlist.home import Home
-from shortlist.settings import CandidateSettings
+from shortlist.settings import CandidateSettings, load
 
 
 def why(home: Home, *args: str) -> str:
@@ -64,6 +67,18 @@ def test_what_cannot_be_served_says_why(trained_home: Home) -> None:
 def test_who_or_what_was_never_heard_of_is_one_line_and_a_failure(trained_home: Home) -> None:
     assert "no item 'nowhere' in the catalog" in refusal(trained_home, "u3", "nowhere")
     assert "no event of user 'stranger' in the log" in refusal(trained_home, "stranger", "tea0")
+
+
+def test_a_name_that_variants_go_by_is_no_item_that_was_deleted(trained_home: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path / "copy")
+    shutil.copytree(trained_home.path, home.path)
+
+    async def add() -> None:
+        async with app.catalog(load(home.path, {})[0], home) as items:
+            await items.put([Item(item_id="mug red", variant_of="mug")])
+
+    asyncio.run(add())
+    assert "no item 'mug' in the catalog: only a name that variants go by" in refusal(home, "u3", "mug")
 
 
 def test_an_item_that_nobody_proposes_is_not_said_to_rank(trained_home: Home, tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def command(
         raise ShortlistError(f"{error}") from None
     if table.position(item) < 0:
         raise AskedUnknown(f"no item {item!r} in the catalog, nor in the model that serves")
+    if any(other is not None and other.variant_of == item for other in table.items) and (
+        table.items[table.position(item)] is None
+    ):
+        raise AskedUnknown(f"no item {item!r} in the catalog: only a name that variants go by")
     features = features_of(user, settings, home)
     if not features.version:
         raise AskedUnknown(f"no event of user {user!r} in the log: like any guest they get what is popular")
