@@ -47,7 +47,7 @@ def test_an_import_says_what_came_in_and_what_was_refused(home: Home, tmp_path: 
     log = written(tmp_path, "log.csv", "user,item,when", "a,x,1600000000", ",x,1600000001", "b,y,never")
     result = run(home, log, "--map", "user_id=user,item_id=item,ts=when", "--type", "view")
     assert result.exit_code == 0, result.output
-    assert "table: 1 events, 0 items" in result.output
+    assert "log.csv: 1 events (view), 0 items" in result.output
     assert "1 items are known by their id alone" in result.output
     assert "2 rows refused:" in result.output
     assert "user_id is missing" in result.output
@@ -61,6 +61,18 @@ def test_the_second_time_says_that_nothing_changed(home: Home, tmp_path: Path) -
     result = run(home, log)
     assert "imported before, nothing changed" in result.output
     assert len(list(past(Settings(), home))) == 1
+
+
+def test_the_same_content_as_another_type_is_warned_of(home: Home, tmp_path: Path) -> None:
+    log = written(tmp_path, "log.csv", "user_id,item_id", "a,x")
+    assert "warning" not in run(home, log).output
+    result = run(home, log, "--type", "purchase")
+    assert "log.csv: 1 events (purchase), 0 items" in result.output
+    assert "log.csv was imported before as view, and now once more, as purchase: both" in result.output
+    assert {event.type for event in past(Settings(), home)} == {EventType.VIEW, EventType.PURCHASE}
+    again = run(home, log, "--type", "purchase")
+    assert "nothing changed" in again.output
+    assert "warning" not in again.output
 
 
 @pytest.mark.parametrize(
@@ -235,7 +247,7 @@ def test_beside_a_running_server_the_events_are_folded_by_it(home: Home, tmp_pat
                 break
         result = run(home, log, "--items", items)
         assert result.exit_code == 0, result.output
-        assert "2,300 events, 1 items" in result.output
+        assert "2,300 events (view), 1 items" in result.output
         again = run(home, log, "--items", items)
         assert "nothing changed" in again.output
     finally:

@@ -103,7 +103,8 @@ def said(outcome: "Outcome") -> Iterator[str]:
         yield f"{file}: imported before, nothing changed"
     if outcome.events or outcome.items or outcome.earlier:
         earlier = f" ({outcome.earlier:,} more by an interrupted import before)" if outcome.earlier else ""
-        yield f"{outcome.format}: {outcome.events:,} events{earlier}, {outcome.items:,} items"
+        types = f" ({', '.join(outcome.types)})" if outcome.types else ""
+        yield f"{outcome.format}: {outcome.events:,} events{types}{earlier}, {outcome.items:,} items"
     if outcome.bare_items:
         yield f"{outcome.bare_items:,} items are known by their id alone; --items FILE tells more of them"
     yield from outcome.remarks

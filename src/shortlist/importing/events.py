@@ -151,6 +151,12 @@ def batches(
         ]
 
 
+def types_of(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Types of the good events, the most frequent first."""
+    query = "SELECT type FROM events WHERE refused IS NULL GROUP BY type ORDER BY count(*) DESC, type"
+    return [kind for (kind,) in connection.execute(query).fetchall()]
+
+
 def item_ids(connection: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[str]]:
     """Ids of the items of good events, in order of their first row."""
     query = "SELECT item_id FROM events WHERE refused IS NULL GROUP BY item_id ORDER BY min((file, row))"

@@ -13,7 +13,7 @@ import duckdb
 from shortlist.events.event import EventType
 from shortlist.home import Home
 from shortlist.importing.destination import Destination
-from shortlist.importing.events import FIELDS, TIME_MS, batches, item_ids, load_events
+from shortlist.importing.events import FIELDS, TIME_MS, batches, item_ids, load_events, types_of
 from shortlist.importing.formats import data_sets, recognise
 from shortlist.importing.found import Found, Staged, files_of, neighbours_of, stage
 from shortlist.importing.items import read_items
@@ -141,7 +141,10 @@ async def _import_events(
         entry = Entry({key: rows.found.shown for key, (rows, _) in keyed.items()})
         _refuse_half_done(manifest, entry)
     report("reading events", 0.0)
+    entry.types = {where.digest: rows.type_said for rows, where in keyed.values()}
+    outcome.remarks += _warned(keyed, manifest)
     entry.total = load_events(connection, list(keyed.values()), outcome, now_ms)
+    outcome.types = types_of(connection)
     report("reading events", 1.0)
     if not entry.total:
         raise ImportFailed(_nothing_good("event", outcome))
@@ -211,6 +214,15 @@ async def _append(
         report("writing events", entry.done / entry.total)
 
 
+def _warned(keyed: Mapping[str, tuple[Rows, Staged]], manifest: Manifest) -> Iterator[str]:
+    for key, (rows, where) in keyed.items():
+        if earlier := manifest.types_of(key, where.digest):
+            yield (
+                f"warning: {rows.found.shown} was imported before as {', '.join(earlier)}, and now once "
+                f"more, as {rows.type_said}: both stand in the log and count"
+            )
+
+
 def _refuse_half_done(manifest: Manifest, entry: Entry) -> None:
     other = manifest.overlapping(entry)
     if other is not None:
@@ -235,7 +247,8 @@ def _plan_of_path(path: Path, request: Request) -> Plan:
             f"{path}: no data set that shortlist knows; name one file and its columns, as in "
             f"shortlist import {tables[0].path} --map user_id=COLUMN,item_id=COLUMN,ts=COLUMN --type view"
         )
-    return Plan("table", tuple(_events(found, request) for found in tables))
+    named = tables[0].shown + (f" and {len(tables) - 1} more" if len(tables) > 1 else "")
+    return Plan(named, tuple(_events(found, request) for found in tables))
 
 
 def _refuse_several(path: Path, sets: Mapping[Path, Plan]) -> None:

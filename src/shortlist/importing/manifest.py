@@ -22,6 +22,7 @@ class Entry(Struct):
     done: int = 0
     ends: list[int] | None = None
     finished_ms: int = 0  # 0: not yet
+    types: dict[str, str] = msgspec.field(default_factory=dict)  # digest of a file → type of its events
 
 
 class Manifest:
@@ -54,6 +55,11 @@ class Manifest:
         """An import under way that has any of the files of `entry`."""
         mine = set(entry.files)
         return next((e for e in self._entries() if not e.finished_ms and mine & set(e.files)), None)
+
+    def types_of(self, key: str, digest: str) -> list[str]:
+        """As which types the same content was imported otherwise than under `key`."""
+        others = (entry for entry in self._entries() if key not in entry.files)
+        return sorted({entry.types[digest] for entry in others if digest in entry.types})
 
     def _entries(self) -> list[Entry]:
         paths = sorted(self._folder.glob("*.json")) if self._folder.is_dir() else []

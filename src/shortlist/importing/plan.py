@@ -28,6 +28,11 @@ class Rows:
     encoding: str = ""
     meaning: str = ""
 
+    @property
+    def type_said(self) -> str:
+        """The type of the events, for a person."""
+        return "the types that its rows say" if "type" in self.fields else self.type
+
 
 @dataclass(slots=True, frozen=True)
 class Plan:

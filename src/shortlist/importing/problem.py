@@ -36,6 +36,7 @@ class Outcome(Struct):
 
     format: str = ""
     events: int = 0
+    types: list[str] = msgspec.field(default_factory=list)  # of events, the most frequent first
     earlier: int = 0
     items: int = 0  # from item files or rows that say something of them
     bare_items: int = 0  # seen in events alone
