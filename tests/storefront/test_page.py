@@ -43,6 +43,17 @@ def test_the_slate_changes_in_place_when_an_item_is_liked(browser: Browser, shop
     assert "changed" in browser.js("return document.querySelector('[data-announce]').textContent")
 
 
+def test_the_slate_beside_an_item_has_ten_others(browser: Browser, shop: str) -> None:
+    opened = browser.open(shop).slate()[0]
+    browser.click(f"[data-item='{opened}'] h3 a")
+    assert opened not in browser.ranks()
+    browser.wait_for("shortlist.shop.slate.without === arguments[0]", opened)
+    browser.until(lambda: len(set(browser.ranks()) - {opened}) == 10)
+    browser.click(".crumb")
+    browser.wait_for("shortlist.shop.slate.without === null")
+    assert len(browser.slate()) == 10
+
+
 def test_what_is_not_for_me_leaves_the_slate_and_may_come_back(browser: Browser, shop: str, toy: Toy) -> None:
     unwanted = browser.open(shop).slate()[0]
     browser.click(f"[data-item='{unwanted}'] [data-act=dislike]")

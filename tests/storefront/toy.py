@@ -118,7 +118,7 @@ class Toy:
                     self.events.append(event)
             return {"accepted": len(batch) - len(refused), "refused": refused}
 
-    def slate(self, user: str, category: str | None, page: int) -> Json:
+    def slate(self, user: str, category: str | None, page: int, exclude: str | None = None) -> Json:
         with self.lock:
             past = self.past(user)
         taken = {e["item_id"] for e in past if e["type"] in ("purchase", "dislike")}
@@ -127,6 +127,7 @@ class Toy:
         ]
         likes = Counter(item["category"] for item in touched[-8:])
         last = touched[-1] if touched else None
+        taken.add(exclude)
         pool = [
             i for i in self.items.values() if i["item_id"] not in taken and category in (None, i["category"])
         ]
@@ -309,7 +310,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.json(202, {"user_id": answers["user_id"], "event_id": "e"})
         if path == "/recommendations":
             page = int(query.get("page", 1))
-            return self.json(200, toy.slate(query["user_id"], query.get("category"), page))
+            return self.json(
+                200, toy.slate(query["user_id"], query.get("category"), page, query.get("exclude"))
+            )
         if path == "/similar":
             item = toy.items.get(query["item_id"])
             category = item["category"] if item else None

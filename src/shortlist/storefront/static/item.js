@@ -69,7 +69,7 @@ export function itemPage(main, shop, { hands, itemId, isView }) {
   function drawRanks() {
     const slate = shop.slate;
     if (!slate) return;
-    list.update(slate.recommendations, (one, index) => {
+    list.update(slate.recommendations.filter((one) => one.item_id !== itemId), (one, index) => {
       const row = rankRow(one, { mark: shop.marks.get(one.item_id), hands, index });
       shop.tracker.observe(row, { item_id: one.item_id, request_id: slate.request_id, position: one.position ?? index });
       return row;

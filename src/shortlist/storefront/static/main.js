@@ -95,8 +95,9 @@ function route({ isFirst = false } = {}) {
     return;
   }
   const [, itemId] = /^#\/item\/(.+)$/.exec(hash) ?? [];
+  shop.without = itemId === undefined ? null : decoded(itemId);
   if (itemId !== undefined) {
-    const id = decoded(itemId);
+    const id = shop.without;
     const last = shop.events[0]?.event;
     leave = itemPage(main, shop, { hands, itemId: id, isView: last?.item_id !== id || last.type !== "click" });
     if (!shop.slate) shop.show();
@@ -104,7 +105,7 @@ function route({ isFirst = false } = {}) {
     document.title = shop.name;
     const place = placeOf(hash);
     leave = home(main, shop, { hands, place });
-    const isThere = shop.slate && shop.slate.category === place.category && shop.slate.page === place.page;
+    const isThere = shop.slate && shop.slate.category === place.category && shop.slate.page === place.page && shop.slate.without === null;
     if (!isThere) shop.show(place);
   }
   scrollTo({ top: isBack ? scrolls.get(hash) : 0, behavior: "instant" });

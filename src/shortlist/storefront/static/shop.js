@@ -23,7 +23,7 @@ export class Shop extends EventTarget {
   personas = [];
   categories = [];
   user = null; // { user_id, name, blurb, avatar, isGuest }
-  slate = null; // the last one answered: { …, browser_ms, category, page }
+  slate = null; // the last one answered: { …, browser_ms, category, page, without }
   marks = new Map(); // item_id -> { kind: "new" | "up" | "down", by }, since the slate before
   events = []; // newest first: { event, state, detail, title }
   features = null; // GET /users/{id}
@@ -31,6 +31,7 @@ export class Shop extends EventTarget {
   journey = []; // of a guest: a column per click, see journey.js
   reactionMs = null; // from the last click to the slate that knew of it, on screen
   place = { category: null, page: 1 };
+  without = null; // the item one looks at: its page's slate leaves it out
   problem = null;
   items = new Map(); // item_id -> what we know of it
   opinions = new Map(); // item_id -> "like" or "dislike", as far as this page knows
@@ -143,18 +144,20 @@ export class Shop extends EventTarget {
   }
 
   async #ask() {
+    const { without } = this;
     const query = new URLSearchParams({ user_id: this.user.user_id });
+    if (without !== null) query.set("exclude", without);
     if (this.place.category) query.set("category", this.place.category);
     if (this.place.page > 1) query.set("page", String(this.place.page));
     const { data, tookMs } = await get(`/recommendations?${query}`, { userId: this.user.user_id });
-    return { recommendations: [], features: {}, model: {}, missing_sources: {}, ...data, browser_ms: tookMs, ...this.place };
+    return { recommendations: [], features: {}, model: {}, missing_sources: {}, ...data, browser_ms: tookMs, ...this.place, without };
   }
 
   #accept(slate, { isReaction }) {
     const before = this.slate;
     clearTimeout(this.#retry);
     const isComparable = before && before.category === slate.category && before.page === slate.page;
-    if (isReaction && isComparable) this.marks = compare(before.recommendations, slate.recommendations);
+    if (isReaction && isComparable) this.marks = compare(...comparable(before, slate));
     else if (!isComparable) this.marks = new Map();
     this.slate = slate;
     this.problem = null;
@@ -322,10 +325,20 @@ export class Shop extends EventTarget {
   }
 }
 
-const ids = (slate) => (slate?.recommendations ?? []).map((item) => item.item_id);
+const ids = (items) => items.map((item) => item.item_id);
+
+/** The items of two slates that can be compared: what is left out of one is left out of both, and no list is longer
+ * for it. */
+function comparable(before, after) {
+  const lists = [before, after].map((slate) => slate?.recommendations ?? []);
+  if (!before || !after || before.without === after.without) return lists;
+  const kept = lists.map((items) => items.filter(({ item_id: id }) => id !== before.without && id !== after.without));
+  const length = Math.min(...kept.map((items) => items.length));
+  return kept.map((items) => items.slice(0, length));
+}
 
 function isEqual(one, other) {
-  const [a, b] = [ids(one), ids(other)];
+  const [a, b] = comparable(one, other).map(ids);
   return a.length === b.length && a.every((id, index) => id === b[index]);
 }
 
