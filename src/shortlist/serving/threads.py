@@ -1,7 +1,8 @@
 """The threads that serving has beside the event loop, and how the loop awaits what they compute."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -35,12 +36,8 @@ class Threads:
         future: asyncio.Future[T] = loop.create_future()
 
         def run() -> None:
-            try:
-                result = work()
-            except Exception as error:  # it is raised where the work was asked for
-                loop.call_soon_threadsafe(_fail, future, error)
-            else:
-                loop.call_soon_threadsafe(_succeed, future, result)
+            with _told(loop, future) as tell:
+                tell(work())
 
         workers.submit(run)
         return await asyncio.wait_for(future, timeout_s)
@@ -51,12 +48,8 @@ class Threads:
         future: asyncio.Future[T] = loop.create_future()
 
         def to_end() -> Steps[None]:
-            try:
-                result = yield from steps
-            except Exception as error:  # it is raised where the steps were asked for
-                loop.call_soon_threadsafe(_fail, future, error)
-            else:
-                loop.call_soon_threadsafe(_succeed, future, result)
+            with _told(loop, future) as tell:
+                tell((yield from steps))
 
         self.miss.submit(partial(self.gather.carry, to_end()))
         return await asyncio.wait_for(future, timeout_s)
@@ -67,6 +60,19 @@ class Threads:
         self.quick.close()
         self.aside.close()
         self.gather.close()
+
+
+@contextmanager
+def _told(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]") -> Iterator[Callable[[T], None]]:
+    """Whoever awaits the future is told what comes, or what is raised, within; on any thread."""
+
+    def tell(result: T) -> None:
+        loop.call_soon_threadsafe(_succeed, future, result)
+
+    try:
+        yield tell
+    except Exception as error:  # it is raised where the work was asked for
+        loop.call_soon_threadsafe(_fail, future, error)
 
 
 def _succeed(future: "asyncio.Future[T]", result: T) -> None:
