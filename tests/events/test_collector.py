@@ -102,6 +102,13 @@ def test_bad_ones_are_refused_by_index_and_the_good_ones_kept(door: Door) -> Non
     assert [(one.index, one.field) for one in accepted.refused] == [(1, "ts"), (2, ""), (3, "item_id")]
 
 
+def test_an_object_around_the_array_is_told_apart(door: Door) -> None:
+    field, error = door.refused({"events": [GOOD]})
+    assert field == "events"
+    assert "send the array itself" in error
+    assert door.accept({**GOOD, "events": [1]}).accepted == 1  # a field of the client's own
+
+
 def test_what_is_missing_is_filled_in(door: Door) -> None:
     accepted = door.accept([{"user_id": "u", "type": "click", "item_id": "rake"}] * 2)
     assert accepted.accepted == 2

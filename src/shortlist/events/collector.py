@@ -205,6 +205,8 @@ def _fields(event: Any) -> dict[str, Any]:
             raise _Bad("", f"cannot be read: {error}") from None
     if not isinstance(fields, dict):
         raise _Bad("", f"must be an object, not {_kind(fields)}")
+    if "events" in fields and "type" not in fields:
+        raise _Bad("events", "is no field of an event; send the array itself, with no object around it")
     return fields
 
 
