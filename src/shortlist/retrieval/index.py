@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
-from shortlist.retrieval.top import top
+from shortlist.retrieval.top import top, within
 
 faiss: Any = importlib.import_module("faiss")  # its stubs lack half of what it has
 
 # Where others use the memory too, reading all vectors takes several times as long as alone in a loop.
 EXACT_BELOW = 5_000
+SPARE = 0.5  # share by which more than asked for are looked up, for those that are not allowed
 FEW = 0.1  # share of allowed items below which those alone are looked at, all of them
 ITERATIONS, POINTS_PER_LIST = 10, 64  # of k-means; more of either finds no more
 FEWEST_PROBES, KEPT = 16, 0.98  # lists looked at; share of the value of the true nearest that they must keep
@@ -75,6 +76,7 @@ class VectorIndex(Index):
         """vectors: (n, d); a row of zeros is no item. lists: FAISS IVF of the rows that are not zero, by
         their positions. probes: how many of its lists a search looks at."""
         self.vectors, self._lists, self.probes = vectors, lists, probes
+        self._options = faiss.SearchParametersIVF(nprobe=probes) if lists is not None else None
 
     @classmethod
     def over(
@@ -135,23 +137,34 @@ class VectorIndex(Index):
             return top(self.vectors @ vector, limit, allowed)
         if not self._lists.ntotal or limit <= 0:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        options: dict[str, Any] = {"nprobe": self.probes}
-        if allowed is not None:
-            allowed = allowed[: len(self)]
-            share = np.count_nonzero(allowed) / len(self)
-            if share < FEW:
-                return self._among(vector, limit, allowed)
-            options["nprobe"] = min(int(self.probes / share), self._lists.nlist)
-            bits = np.packbits(allowed, bitorder="little")
-            options["sel"] = faiss.IDSelectorBitmap(8 * len(bits), faiss.swig_ptr(bits))
-        values, found = self._lists.search(
-            vector[None, :], min(limit, self._lists.ntotal), params=faiss.SearchParametersIVF(**options)
-        )
-        positions, values = found[0], values[0]
-        if allowed is not None and positions[-1] < 0:  # the nearest lists have too few that are allowed
+        if allowed is None:
+            positions, values, _ = self._listed(vector, limit, self._options)
+            return positions, values
+        # Nearly all is allowed, as a rule: a few more without asking cost half of what asking of each does.
+        positions, values, is_all = self._listed(vector, limit + int(SPARE * limit), self._options)
+        kept = within(positions, allowed)
+        if is_all or np.count_nonzero(kept) >= limit:
+            return positions[kept][:limit], values[kept][:limit]
+        allowed = allowed[: len(self)]
+        share = np.count_nonzero(allowed) / len(self)
+        if share < FEW:
             return self._among(vector, limit, allowed)
-        kept = (positions >= 0) & (values > 0)
-        return positions[kept].astype(np.int32), values[kept]
+        bits = np.packbits(allowed, bitorder="little")
+        options = faiss.SearchParametersIVF(
+            nprobe=min(int(self.probes / share), self._lists.nlist),
+            sel=faiss.IDSelectorBitmap(8 * len(bits), faiss.swig_ptr(bits)),
+        )
+        positions, values, is_all = self._listed(vector, limit, options)
+        if not is_all and len(positions) < limit:  # the nearest lists have too few that are allowed
+            return self._among(vector, limit, allowed)
+        return positions, values
+
+    def _listed(self, vector: FloatArray, limit: int, options: Any) -> tuple[IntArray, FloatArray, bool]:
+        """The nearest of some lists, and whether these are all that have a value above 0 there."""
+        values, found = self._lists.search(vector[None, :], min(limit, self._lists.ntotal), params=options)
+        kept = (found[0] >= 0) & (values[0] > 0)
+        is_all = bool(found[0, -1] >= 0 and not kept[-1])
+        return found[0][kept].astype(np.int32), values[0][kept], is_all
 
     def _among(self, vector: FloatArray, limit: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
         """Exact, over those that are allowed."""
