@@ -161,7 +161,8 @@ class VectorIndex(Index):
 
     def _listed(self, vector: FloatArray, limit: int, options: Any) -> tuple[IntArray, FloatArray, bool]:
         """The nearest of some lists, and whether these are all that have a value above 0 there."""
-        values, found = self._lists.search(vector[None, :], min(limit, self._lists.ntotal), params=options)
+        lists: Any = self._lists
+        values, found = lists.search(vector[None, :], min(limit, lists.ntotal), params=options)
         kept = (found[0] >= 0) & (values[0] > 0)
         is_all = bool(found[0, -1] >= 0 and not kept[-1])
         return found[0][kept].astype(np.int32), values[0][kept], is_all

@@ -40,6 +40,7 @@ class Flight:
         "moves",
         "snapshot",
         "track",
+        "waiters",
     )
 
     def __init__(
@@ -50,10 +51,10 @@ class Flight:
         cause: str,
         track: Track,
         snapshot: Snapshot,
-        future: "asyncio.Future[Landed | None]",
     ) -> None:
         self.key, self.ask, self.cause = key, ask, cause
-        self.track, self.snapshot, self.future = track, snapshot, future
+        self.track, self.snapshot = track, snapshot
+        self.waiters: list[asyncio.Future[Landed | None]] = []
         self.moves = -1
         self.is_urgent = False  # whether somebody waits for it
         self.begin_by = 0.0  # perf_counter after which it comes too late for the last who asked
@@ -66,7 +67,28 @@ class Flight:
         self.moves = self.track.moves
         return True
 
+    def wait(self, seconds: float) -> "asyncio.Future[Landed | None]":
+        """What it brings within so many seconds; None: nothing by then. One hop of the event loop after it
+        lands, where `asyncio.wait` takes three."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Landed | None] = loop.create_future()
+        self.waiters.append(waiter)
+        timer = loop.call_later(seconds, _give, waiter, None)
+        waiter.add_done_callback(lambda _: timer.cancel())
+        return waiter
+
+    def land(self, landed: Landed | None) -> None:
+        """Tell everybody who waits."""
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
+            _give(waiter, landed)
+
     def serves(self, track: Track, snapshot: Snapshot) -> bool:
         """Whether it will answer what is asked now."""
         is_current = self.moves in (-1, track.moves)
         return self.track is track and self.snapshot is snapshot and is_current
+
+
+def _give(waiter: "asyncio.Future[Landed | None]", landed: Landed | None) -> None:
+    if not waiter.done():
+        waiter.set_result(landed)

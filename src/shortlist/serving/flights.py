@@ -54,6 +54,7 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._again: set[str] = set()  # users whose background flight was overtaken by a fold
         self._puts: set[asyncio.Task[None]] = set()
+        self._landed: dict[str, tuple[Track, Pool]] = {}  # what is on its way to the cache
         self._ids = RequestIds()
 
     async def computed(
@@ -63,8 +64,7 @@ class Flights:
         flight = self.start(key, ask, track, now_snapshot, began=began)
         if flight is None:
             return None
-        await asyncio.wait((flight.future,), timeout=left_s)
-        return flight.future.result() if flight.future.done() else None
+        return await flight.wait(left_s)
 
     def start(
         self,
@@ -82,10 +82,7 @@ class Flights:
         if is_new:
             if not background and self._threads.miss.waiting >= QUEUED * self._settings.serving.miss_threads:
                 return None
-            future: asyncio.Future[Landed | None] = asyncio.get_running_loop().create_future()
-            flight = Flight(
-                key=key, ask=ask, cause=background or ASKED, track=track, snapshot=now_snapshot, future=future
-            )
+            flight = Flight(key=key, ask=ask, cause=background or ASKED, track=track, snapshot=now_snapshot)
         assert flight is not None
         work = partial(self._threads.gather.carry, self._flying(flight))
         if background:
@@ -132,6 +129,7 @@ class Flights:
         self._loop.call(partial(self._land, flight, landed))
 
     def _land(self, flight: Flight, landed: Landed | None) -> None:
+        flight.land(landed)  # first: whoever waits goes on before the pool is packed for the cache
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
         if landed is not None:
@@ -148,8 +146,6 @@ class Flights:
         if flight.ask.user_id in self._again:  # a fold came in between
             self._again.discard(flight.ask.user_id)
             self.after_fold({flight.ask.user_id: flight.track})
-        if not flight.future.done():
-            flight.future.set_result(landed)
 
     def after_fold(self, moved: Mapping[str, Track]) -> None:
         """Compute anew what was asked for by users whose features moved."""
@@ -164,16 +160,29 @@ class Flights:
             else:
                 self.start(key, ask, track, self._snapshot(), background=TASTE)
 
+    async def kept(self, key: str, track: Track) -> Pool | None:
+        """The pool of this key that landed last, on its way to the cache or there."""
+        whose, pool = self._landed.get(key, (None, None))
+        if whose is track:
+            return pool
+        return await self._cache.get(key)
+
     def _put(self, flight: Flight, pool: Pool) -> None:
         loop = self._loop.loop
         if loop is None:  # closed meanwhile
             return
+        key, track = flight.key, flight.track
 
         async def put() -> None:
-            await self._cache.put(flight.key, pool)
-            if self._tracks.get(flight.ask.user_id) is not flight.track:  # forgotten meanwhile
-                await self._cache.forget(flight.ask.user_id)
+            try:
+                await self._cache.put(key, pool)
+                if self._tracks.get(flight.ask.user_id) is not track:  # forgotten meanwhile
+                    await self._cache.forget(flight.ask.user_id)
+            finally:
+                if self._landed.get(key) is landed:
+                    del self._landed[key]
 
+        landed = self._landed[key] = track, pool
         task = loop.create_task(put())
         self._puts.add(task)
         task.add_done_callback(self._puts.discard)

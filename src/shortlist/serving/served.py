@@ -43,20 +43,16 @@ class Served:
         self._lock = Lock()  # of what follows
         self._slates: deque[bytes] = deque(maxlen=SLATES)  # searched when asked: a hit pays for no index
         self._pools: OrderedDict[str, bytes] = OrderedDict()
-        self._new_pools: list[Record] = []
+        self._new_pools: dict[str, tuple[str, Pool]] = {}  # trace id → whose, and what is not written yet
         self._waiting: list[bytes] = []
         self._keys = 0  # spreads records over partitions
 
     def pool(self, user_id: str, pool: Pool) -> None:
-        """Log a pool with everything that made it, once, together with the slate that follows."""
-        if pool.trace_id in self._pools:
-            return
-        record = pool_record(user_id, pool, self._settings)
+        """Log a pool with everything that made it, once, together with the slate that follows. It is written
+        as JSON then, 0.1 ms that no answer waits for."""
         with self._lock:
-            self._pools[pool.trace_id] = record
-            if len(self._pools) > POOLS:
-                self._pools.popitem(last=False)
-            self._new_pools.append(Record(user_id, record))
+            if pool.trace_id not in self._pools:
+                self._new_pools.setdefault(pool.trace_id, (user_id, pool))
 
     def slate(self, request_id: str, now_ms: int, rest: bytes) -> None:
         """Log one slate within TOGETHER_S. rest: as `slate_rest` makes it."""
@@ -80,8 +76,16 @@ class Served:
             if waiting:
                 self._keys += 1
                 record = b'{"kind":"slates","slates":[%b]}' % b",".join(waiting)
-                pools, self._new_pools = self._new_pools, []
+                pools = [self._written(*new) for new in self._new_pools.values()]
+                self._new_pools.clear()
                 self._log.append_soon(SERVED, [*pools, Record(str(self._keys), record)])
+
+    def _written(self, user_id: str, pool: Pool) -> Record:
+        record = pool_record(user_id, pool, self._settings)
+        self._pools[pool.trace_id] = record
+        if len(self._pools) > POOLS:
+            self._pools.popitem(last=False)
+        return Record(user_id, record)
 
     def kept_without(self, user_id: str) -> list[bytes]:
         """The remembered slates of all others. On any thread: 5 ms."""
@@ -99,6 +103,8 @@ class Served:
             self._slates = deque([*kept, *more], maxlen=SLATES)
             for trace_id in [of for of, record in self._pools.items() if record.startswith(start)]:
                 del self._pools[trace_id]
+            for trace_id in [of for of, (whose, _) in self._new_pools.items() if whose == user_id]:
+                del self._new_pools[trace_id]
 
     def trace(self, request_id: str) -> Trace | None:
         """The slate of a request, with the pool it was cut from unless that one is forgotten."""
@@ -108,7 +114,9 @@ class Served:
         if record is None:
             return None
         trace = trace_of(record, None)
-        pool = self._pools.get(trace.slate.trace_id)
+        trace_id = trace.slate.trace_id
+        new = self._new_pools.get(trace_id)
+        pool = pool_record(*new, self._settings) if new is not None else self._pools.get(trace_id)
         return trace_of(record, pool) if pool is not None else trace
 
 

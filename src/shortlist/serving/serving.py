@@ -183,7 +183,7 @@ class Serving:
         if ask.filter:
             await self._prepared(ask.filter, now_snapshot, began)
         key = key_of(ask.user_id, ask.context, ask.category, ask.filter)
-        pool = await self.cache.get(key)
+        pool = await self._flights.kept(key, track)
         if pool is not None:
             known = track.current(now_snapshot) or await self._read(ask.user_id, track, now_snapshot, began)
             state = judged(
