@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from shortlist.refusal import UNKNOWN, refusal
+from shortlist.refusal import UNKNOWN, near, refusal
 
 
 class Step(Struct, forbid_unknown_fields=True):
@@ -50,6 +50,13 @@ def test_a_value_that_should_not_be_repeated_is_not() -> None:
     with pytest.raises(msgspec.ValidationError) as bad:
         msgspec.convert({"flag": "secret"}, Asked)
     assert refusal(bad.value, Asked, UNKNOWN, whole="it") == ("flag", "must be true or false")
+
+
+def test_the_nearest_name_is_told_or_the_first_of_all_of_them() -> None:
+    assert near("COFFEE", ["Tea", "Coffee", "coffee"]) == "did you mean Coffee?"
+    assert near("x", []) == "known here: none"
+    names = [f"name {n}" for n in range(1_017)]
+    assert near("?", names).endswith("name 13, name 14 and 1,002 more")
 
 
 def test_words_of_a_check_of_our_own_come_through() -> None:

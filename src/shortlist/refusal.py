@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 MOST_SHOWN = 60  # characters of a value that a message repeats
+MOST_LISTED = 15  # known names that a message lists
 UNKNOWN = object()
 """Stands for a value that is not known, or should not be repeated."""
 
@@ -54,9 +55,18 @@ def refusal(error: msgspec.ValidationError, kind: Any, given: Any, *, whole: str
 
 
 def near(name: str, known: list[str]) -> str:
-    """A hint at the known name that is nearest, or at all of them."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known) or 'none'}"
+    """A hint at the known name that is nearest, whatever its case, or at the first of them.
+
+    >>> near("PRIZE", ["title", "price"])
+    'did you mean price?'
+    """
+    by_fold = {one.casefold(): one for one in reversed(known)}
+    close = difflib.get_close_matches(name[:MOST_SHOWN].casefold(), by_fold, n=1)
+    if close:
+        return f"did you mean {by_fold[close[0]]}?"
+    more = len(known) - MOST_LISTED
+    listed = ", ".join(known[:MOST_LISTED]) or "none"
+    return f"known here: {listed}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _joined(path: str, name: str) -> str:

@@ -43,6 +43,17 @@ def test_attributes_become_codes_and_missing_ones_minus_one_or_nan() -> None:
     )
 
 
+def test_attributes_are_counted_as_items_come_change_and_go() -> None:
+    red = msgspec.structs.replace(KETTLE, attributes={"colour": "red", "size": 3})
+    blue = msgspec.structs.replace(LAMP, attributes={"colour": None})
+    table = ItemTable([red, blue], 3)
+    assert table.attributes == {"colour": 2, "size": 1}
+    then = table.as_of(3, {})
+    table.apply([Change(4, "kettle", KETTLE), Change(5, "sofa", SOFA), Change(6, "lamp", None)])
+    assert dict(table.attributes) == {"colour": 0, "size": 0}
+    assert then.attributes["colour"] == 2
+
+
 def test_a_change_replaces_adds_and_deletes_without_moving_positions() -> None:
     table = ItemTable([KETTLE, LAMP, SOFA], 3)
     before = table.columns

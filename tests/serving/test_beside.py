@@ -5,6 +5,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import pytest
 from tests.serving.conftest import CATEGORIES, Noted, Shop, catalog
@@ -16,7 +17,7 @@ from shortlist.catalog.store import Change
 from shortlist.coldstart.exploration import Exploration
 from shortlist.ops import telemetry
 from shortlist.serving.serving import Serving
-from shortlist.serving.slate import Ask
+from shortlist.serving.slate import Ask, AskInvalid
 from shortlist.settings import ExplorationSettings
 
 CHANGES, SWAPS = 300, 4
@@ -73,6 +74,11 @@ def swapped(serving: Serving) -> None:
 
 
 async def asked(serving: Serving, rng: random.Random) -> None:
+    with suppress(AskInvalid):  # of a category or attribute that no item has now
+        await asked_of_anything(serving, rng)
+
+
+async def asked_of_anything(serving: Serving, rng: random.Random) -> None:
     user = f"u{rng.randrange(6)}"
     where = rng.choice(FILTERS)
     match rng.randrange(8):

@@ -177,6 +177,73 @@ def test_a_filter_that_cannot_be_read_or_tells_secrets_is_refused(shop: Shop, mo
     run(scenario)
 
 
+def test_what_no_item_has_is_refused_with_the_nearest_names(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model) as serving:
+            for asked, said in (
+                (
+                    {"category": "kettle"},
+                    'category: no item has the category "kettle"; did you mean Kettles?',
+                ),
+                ({"category": "Ships"}, "known here: Kettles, Lamps, Chairs, Books, Toys"),
+                ({"category": "x" * 5_000}, "x" * 60 + "…"),
+                ({"filter": "prize < 50"}, 'filter: no item has an attribute "prize"; did you mean price?'),
+                (
+                    {"filter": "price < 50 and not `glow in` = 1"},
+                    'an attribute "glow in"; known here: added, ',
+                ),
+                ({"filter": "attributes.price < 50"}, "did you mean price?"),
+            ):
+                with pytest.raises(AskInvalid) as refused:
+                    await serving.recommend(msgspec.structs.replace(Ask(user_id="u"), **asked))
+                assert said in str(refused.value)
+            with pytest.raises(AskInvalid, match="did you mean price"):
+                await serving.recommend_history(["l0"], where="prize < 50")
+            with pytest.raises(AskInvalid, match="did you mean price"):
+                await serving.similar("l0", where="prize < 50")
+
+    run(scenario)
+
+
+def test_what_is_for_the_shop_alone_is_not_told_by_a_hint(shop: Shop, model: Model) -> None:
+    async def scenario() -> None:
+        with shop.serving(model=model) as serving:
+            shop.change("k0", categories=("Launches",), hidden=True)
+            for ask, said in (
+                (Ask(user_id="u", filter="margn > 0.2"), "margin"),
+                (Ask(user_id="u", category="Launch"), "Launches"),
+            ):
+                with pytest.raises(AskInvalid) as refused:
+                    await serving.recommend(ask)
+                assert said not in str(refused.value)
+            with pytest.raises(AskInvalid, match="did you mean margin"):
+                await serving.recommend(Ask(user_id="u", filter="margn > 0.2", is_shop=True))
+            assert ids(await serving.recommend(Ask(user_id="u", category="Launches"))) == []
+
+    run(scenario)
+
+
+def test_what_is_known_follows_the_catalog_and_what_it_lost_is_an_empty_list(
+    shop: Shop, model: Model
+) -> None:
+    async def scenario() -> None:
+        bright = Ask(user_id="u", filter="glow > 5")
+        with shop.serving(model=model) as serving:
+            with pytest.raises(AskInvalid):
+                await serving.recommend(bright)
+            shop.change("l0", attributes={"glow": 9})
+            assert ids(await serving.recommend(bright)) == ["l0"]
+            shop.change("l0", attributes={"glow": "bright"})  # another type is another value
+            assert ids(await serving.recommend(bright)) == []
+            shop.change("l0", deleted=True)
+            assert ids(await serving.recommend(bright)) == []
+            with pytest.raises(AskInvalid) as refused:
+                await serving.recommend(Ask(user_id="u", filter="glows > 5"))
+            assert "did you mean glow" not in str(refused.value)
+
+    run(scenario)
+
+
 def test_rules_that_cannot_be_leave_those_there_are(shop: Shop, model: Model) -> None:
     async def scenario() -> None:
         with shop.serving(model=model, rules=[rule("hide", "category = Lamps")]) as serving:

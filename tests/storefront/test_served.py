@@ -86,6 +86,14 @@ def test_categories_and_pages(browser: Browser, shop: str) -> None:
     assert {item.split("-")[0] for item in browser.slate()[:6]} == {"books"}
 
 
+def test_a_category_that_is_none_is_named_with_the_way_back(browser: Browser, shop: str) -> None:
+    browser.open(f"{shop}#/?category=Bookz")
+    browser.wait_for("document.querySelector('.notice[data-problem]')")
+    assert "did you mean Books?" in browser.text("[data-problem]")
+    browser.click("[data-problem] a")
+    browser.wait_for("shortlist.shop.slate?.category === null")
+
+
 def test_any_user_of_the_data_may_be_tried(browser: Browser, shop: str) -> None:
     browser.open(shop).slate()
     browser.js("document.querySelector('[data-anybody] input').value = 'user 7 🎈'")

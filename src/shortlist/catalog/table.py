@@ -1,5 +1,6 @@
 """The catalog as serving reads it: items by position, as arrays."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -49,8 +50,9 @@ class ItemTable:
     ids: (n,) item ids. items: (n,) None where there is none (any more). fragments: (n,) what a slate says of
     an item, as the members of a JSON object without its braces. servable: (n,) exists, not hidden, in stock.
     category, brand: (n,) codes into `categories` and `brands`, -1 where missing. price, margin: (n,) NaN
-    where missing. added_ms: (n,). group: (n,) equal for items that stand for one (`Item.variant_of`); None
-    while no item is a variant, so that nobody pays for it. version: the catalog version that it shows.
+    where missing. attributes: by name, how many items have it; 0: some had. added_ms: (n,). group: (n,) equal
+    for items that stand for one (`Item.variant_of`); None while no item is a variant, so that nobody pays for
+    it. version: the catalog version that it shows.
 
     Arrays are replaced, never written in place, so a reader that took one keeps a consistent view; one that
     combines several while another thread applies changes takes `columns` once. Lists only grow, and one entry
@@ -62,6 +64,7 @@ class ItemTable:
     fragments: list[bytes]
     categories: list[str]
     brands: list[str]
+    attributes: Counter[str]
     columns: Columns
 
     def __init__(self, items: Iterable[Item], version: int, order: Sequence[str] = ()) -> None:
@@ -72,7 +75,7 @@ class ItemTable:
             raise ValueError(f"order: {len(self.ids) - len(self._position)} ids stand twice")
         self.items = [None] * len(self.ids)
         self.fragments = [b""] * len(self.ids)
-        self.categories, self.brands = [], []
+        self.categories, self.brands, self.attributes = [], [], Counter()
         self._category_code: dict[str, int] = {}
         self._brand_code: dict[str, int] = {}
         self._leader: dict[int, int] = {}  # by position of a variant: the position of what it is a variant of
@@ -225,6 +228,11 @@ class ItemTable:
             self._leader[position] = self._place(item.variant_of)
         else:
             self._leader.pop(position, None)
+        was = self.items[position]
+        if was is not None and was.attributes:
+            self.attributes.subtract(was.attributes.keys())
+        if item is not None and item.attributes:
+            self.attributes.update(item.attributes.keys())
         self.items[position] = item
         self.fragments[position] = fragment_of(item or Item(item_id=self.ids[position]))
 

@@ -21,6 +21,7 @@ from shortlist.gateway.gate import Gate, caller_of
 from shortlist.gateway.reading import AnyId, BadRequest, Given, an_id, path_id
 from shortlist.gateway.routing import says
 from shortlist.gateway.shop import Shop
+from shortlist.serving import names
 
 MAX_BULK = 1_000
 
@@ -126,12 +127,12 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
 
 def _page(table: ItemTable, caller: Caller, asked: ItemsQuery) -> ItemPage:
     """A page of the catalog. 5 ms at 100k items: not for the event loop."""
+    if not names.are_known(table, asked.category, ""):
+        raise names.unknown(table, asked.category, "", caller.is_service)
     columns, items = table.columns, table.items
     wanted = np.ones(len(columns.servable), dtype=bool) if caller.is_service else columns.servable.copy()
     if asked.category:
         wanted &= columns.category == table.category_code(asked.category)
-        if table.category_code(asked.category) < 0:
-            wanted[:] = False
     positions = [p for p in np.flatnonzero(wanted).tolist() if items[p] is not None]
     page = positions[asked.offset : asked.offset + asked.limit]
     after = asked.offset + len(page)

@@ -4,6 +4,7 @@ Threads: everything here runs on the event loop unless it says otherwise. Hits c
 workers compute pools; the processor's thread tells of folds; the model watcher's thread swaps models.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -31,7 +32,7 @@ from shortlist.ops import telemetry
 from shortlist.ranking.chain import Steps
 from shortlist.ranking.conditions import parse
 from shortlist.ranking.rules import Rulebook
-from shortlist.serving import first_slate, rank, similar
+from shortlist.serving import first_slate, names, rank, similar
 from shortlist.serving.answers import Answers
 from shortlist.serving.asking import Asking, check_filter
 from shortlist.serving.cache import Pool, SlateCache, key_of
@@ -178,7 +179,10 @@ class Serving:
         """A slate, within `serving.budget_ms` from whatever answers by then. Raises AskInvalid."""
         began = perf_counter()
         ask = self._asking.checked(ask)
-        track, now_snapshot = self._track(ask.user_id), self._snapshot
+        now_snapshot = self._snapshot
+        if ask.category or ask.filter:
+            await self._require_known(ask.filter, ask.is_shop, now_snapshot, ask.category)
+        track = self._track(ask.user_id)
         track.warm = True
         if ask.filter:
             await self._prepared(ask.filter, now_snapshot, began)
@@ -224,6 +228,7 @@ class Serving:
         ask = self._asking.checked(Ask(user_id="-", limit=limit, filter=where, is_shop=is_shop))
         now_snapshot = self._snapshot
         if where:
+            await self._require_known(where, is_shop, now_snapshot)
             await self._prepared(where, now_snapshot, began)
 
         steps = self._recommender.pool_of_history(history, now_snapshot, ask.request_id, where)
@@ -258,6 +263,8 @@ class Serving:
         began = perf_counter()
         limit = self._asking.limit(limit, self.settings.serving.similar)
         now_snapshot, recommender = self._snapshot, self._recommender
+        if where:
+            await self._require_known(where, is_shop, now_snapshot)
         track = self._tracks.get(user_id) if user_id is not None else None
         known = track.current(now_snapshot) if track is not None else None
         request_id = request_id or self._ids()
@@ -405,6 +412,14 @@ class Serving:
     ) -> Snapshot:
         book = Rulebook(table, rules, self._now_ms)
         return snapshot(model, table, self.trends, self.settings.candidates, grown.bases, book)
+
+    async def _require_known(
+        self, where: str, is_shop: bool, now_snapshot: Snapshot, category: str = ""
+    ) -> None:
+        """Raises AskInvalid naming a category or attribute that no item has."""
+        table = now_snapshot.table
+        if not names.are_known(table, category, where):
+            raise await asyncio.to_thread(names.unknown, table, category, where, is_shop)
 
     async def _prepared(self, where: str, now_snapshot: Snapshot, began: float) -> None:
         """Work out on another thread which items a filter lets pass, so that the loop need not."""

@@ -165,7 +165,9 @@ export function home(main, shop, { hands, place }) {
     show(notices, h("div", { class: `notice ${problem.status === 429 ? "is-warm" : "is-bad"}`, role: "alert", data: { problem: problem.status } },
       icon(problem.status === 429 ? "clock" : "alert"),
       h("div", {}, h("strong", {}, ended(name)), " ", ended(text), " ", again),
-      h("button", { class: "button is-small", type: "button", on: { click: () => shop.show() } }, "Try now")));
+      problem.status === 400 && place.category
+        ? h("a", { class: "button is-small", href: "#/" }, "Back to everything")
+        : h("button", { class: "button is-small", type: "button", on: { click: () => shop.show() } }, "Try now")));
   }
 
   const listen = {
