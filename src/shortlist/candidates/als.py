@@ -150,8 +150,9 @@ class Als(VectorSource):
         last, distance = last_distinct(query, len(self.index), 20)
         if not len(last) or not len(positions):
             return np.zeros((len(positions), 3), np.float32)
-        past = unit(self.index.rows(last))
-        near = np.stack([past[0], past[:3].mean(0), (1 / (1 + distance)) @ past]).astype(np.float32)
+        lent = np.zeros((3, len(last)), np.float32)
+        lent[0, 0], lent[1, :3], lent[2] = 1, 1 / min(3, len(last)), 1 / (1 + distance)
+        near = lent @ unit(self.index.rows(last))
         rows = self.rows(query, positions)
         norms = np.sqrt(np.einsum("nf,nf->n", rows, rows))
         cosines: FloatArray = (rows @ near.T) / np.maximum(norms, 1e-9)[:, None]

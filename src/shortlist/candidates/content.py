@@ -102,9 +102,8 @@ class Content(VectorSource):
         at = positions[known]
         found[:, 0] = self.rows(query, positions) @ self.index.rows(last[:1])[0]
         own, theirs = category[last], category[at]
-        share = np.bincount(own[own >= 0], minlength=int(category.max(initial=0)) + 1) / len(last)
-        found[known, 1] = np.where(theirs >= 0, share[theirs], 0)
-        found[known, 2] = (theirs >= 0) & (theirs == own[0])
+        same = (theirs[:, None] == own) & (theirs >= 0)[:, None]
+        found[known, 1], found[known, 2] = same.mean(axis=1), same[:, 0]
         return found
 
     def user(self, query: Query) -> FloatArray | None:

@@ -59,7 +59,7 @@ class Graph(VectorSource):
     def user(self, query: Query) -> FloatArray | None:
         """The sum of the last items."""
         last, _ = last_distinct(query, len(self.left), LAST)
-        return self.left[last].sum(axis=0) if len(last) else None
+        return self.left.take(last, axis=0).sum(axis=0) if len(last) else None
 
 
 def _smoothest(normal: Any, size: int, seed: int) -> FloatArray:

@@ -65,7 +65,7 @@ class Neighbours:
         """`sum` for several weights of the same items: their rows are read once."""
         if not len(of):
             return [np.zeros(len(self.items)) for _ in weights]
-        items, links = self.items[of].ravel(), self.weights[of]
+        items, links = self.items.take(of, axis=0).ravel(), self.weights.take(of, axis=0)
         return [
             np.asarray(np.bincount(items, (links * each[:, None]).ravel(), len(self.items)), np.float64)
             for each in weights

@@ -1,6 +1,7 @@
 """A user's past as sources read it: the one place where a `Query` is made."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,17 +80,32 @@ def query_from(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """The different items of a past (m,), newest first, and the weights (m,) of each added up."""
+
+    items: IntArray
+    weights: NDArray[np.float64]
+
+
+def distinct(query: Query) -> Distinct:
+    """Once per query."""
+    known: Distinct | None = query.memo.get("distinct")
+    if known is None:
+        newest_first = query.items[::-1]
+        items, first, inverse = np.unique(newest_first, return_index=True, return_inverse=True)
+        order = first.argsort()
+        total = np.asarray(np.bincount(inverse, query.weights[::-1], len(items)), np.float64)
+        known = query.memo["distinct"] = Distinct(items[order], total[order])
+    return known
+
+
 def last_distinct(query: Query, size: int, limit: int) -> tuple[IntArray, IntArray]:
     """The last `limit` different items of the past below position `size`, newest first, and how many
     different ones came after each (0 for the newest). Shared by sources through the memo."""
-    key = f"distinct:{size}"
-    known = query.memo.get(key)
-    if known is None:
-        newest_first = query.items[::-1]
-        newest_first = newest_first[newest_first < size]
-        _, first = np.unique(newest_first, return_index=True)
-        first.sort()
-        known = query.memo[key] = newest_first[first]
+    known: IntArray = distinct(query).items
+    if len(known) and known.max() >= size:
+        known = known[known < size]
     items: IntArray = known[:limit]
     return items, np.arange(len(items), dtype=np.int32)
 
@@ -101,15 +117,18 @@ def strengths(query: Query, size: int, typical: float) -> tuple[IntArray, FloatA
     a shop of purchases and a site of views are alike. Where nothing was chosen there is nothing: what
     somebody does not like alone says nothing of what they do.
     """
-    past, weights = query.items, query.weights
+    own = distinct(query)
+    items, total = own.items, own.weights
     if len(query.against):
-        past, weights = np.r_[past, query.against], np.r_[weights, query.against_weights]
-    known = past < size
-    items, inverse = np.unique(past[known], return_inverse=True)
-    strength = strength_of(np.bincount(inverse, weights[known], len(items)) / typical)
+        items, inverse = np.unique(np.r_[items, query.against], return_inverse=True)
+        lower = np.r_[total, query.against_weights]
+        total = np.asarray(np.bincount(inverse, lower, len(items)), np.float64)
+    if len(items) and items.max() >= size:
+        items, total = items[items < size], total[items < size]
+    strength = strength_of(total / typical)
     if len(query.against) and not (strength > 0).any():
         return items[:0].astype(np.int32), strength[:0]
-    return items.astype(np.int32), strength
+    return items.astype(np.int32, copy=False), strength
 
 
 def strength_of(total: NDArray[Any]) -> FloatArray:

@@ -75,7 +75,7 @@ class Session(DenseSource):
         near, similarity = self._nearest(current, weights.astype(np.float32))
         if not len(near):
             return None
-        events = self.events[near]
+        events = self.events.take(near, axis=0)
         at, matched = _last_shared(events, current, len(self.rarity))
         lent = NEAR_SHARED[at] * (similarity * matched)[:, None]
         total = np.bincount((events + 1).ravel(), lent.ravel(), len(self.rarity) + 1)[1:]  # padding left out
@@ -83,7 +83,7 @@ class Session(DenseSource):
 
     def _nearest(self, current: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
         """The sessions that share most, and Σ weight of the shared items."""
-        found = self.by_item[current]
+        found = self.by_item.take(current, axis=0)
         lent = np.repeat(weights, found.shape[1])
         sessions, overlap = _summed(found.ravel(), lent, len(self.events))
         if len(sessions) > NEIGHBOURS:
@@ -98,7 +98,7 @@ def _summed(sessions: IntArray, weights: FloatArray, size: int) -> tuple[Any, An
     """Different sessions (those below 0 left out) and the sum of the weights of each, in order of session."""
     if size <= COUNTED_BELOW:
         total = np.bincount(sessions + 1, weights, size + 1)[1:]
-        present = np.flatnonzero(total)
+        present = np.flatnonzero(total > 0)  # a tenth of the time that it takes with numbers
         return present, total[present]
     order = np.argsort(sessions)
     sessions, weights = sessions[order], weights[order]

@@ -155,13 +155,17 @@ class Chain:
             return np.empty(0, np.int32)
         proposed = np.concatenate([these.positions for _, these in lists])
         kept = within(proposed, allowed)
-        positions, of = np.unique(proposed[kept], return_inverse=True)
+        proposed = proposed[kept]
+        order = proposed.argsort(kind="stable")
+        ordered = proposed[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        positions = ordered[starts]
         if len(positions) > self.pool:
             # By the best place in any list, 250 found as much as these 160 do.
-            shares = [
-                these.scores * (self._trust(name) / max(these.scores[0], TINY)) for name, these in lists
-            ]
-            worth = np.bincount(of, np.concatenate(shares)[kept], len(positions))
+            trust = [self._trust(name) / max(these.scores[0], TINY) for name, these in lists]
+            shares = np.concatenate([these.scores for _, these in lists])
+            shares = shares * np.repeat(trust, [len(these.scores) for _, these in lists])
+            worth = np.add.reduceat(shares[kept][order], starts)
             positions = positions[np.sort(np.argpartition(-worth, self.pool)[: self.pool])]
         return positions.astype(np.int32, copy=False)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.attributes import NO_CODES, UserCodes
+from shortlist.candidates.past import distinct
 from shortlist.candidates.source import CandidateSource, Query
 from shortlist.candidates.trained import TrainedSource
 
@@ -73,11 +74,11 @@ def _own(query: Query, positions: IntArray) -> list[FloatArray]:
         hit = (at < len(ordered)) & (ordered[np.minimum(at, len(ordered) - 1)] == query.items)
         if hit.any():
             rows, when = order[at[hit]], np.flatnonzero(hit)
-            np.add.at(found[0], rows, 1)
+            found[0] = np.bincount(rows, minlength=len(positions))
             found[1, rows] = len(query.items) - 1 - when  # later ones overwrite: the newest stays
             found[2, rows] = np.log1p(query.ages_s[when])
             in_session = query.session[when] == query.session[-1]
-            np.add.at(found[3], rows[in_session], 1)
+            found[3] = np.bincount(rows[in_session], minlength=len(positions))
             found[5] = found[0] / len(query.items)
     if len(query.bought):
         order = np.argsort(query.bought)
@@ -95,5 +96,11 @@ def _user(query: Query) -> list[float]:
         return [0.0] * len(USER)
     in_session = int((query.session == query.session[-1]).sum())
     newest, oldest = float(query.ages_s[-1]), float(query.ages_s[0])
-    distinct = len(np.unique(query.items))
-    return [n, distinct, in_session, np.log1p(newest), np.log1p(oldest - newest), len(query.bought)]
+    return [
+        n,
+        len(distinct(query).items),
+        in_session,
+        np.log1p(newest),
+        np.log1p(oldest - newest),
+        len(query.bought),
+    ]

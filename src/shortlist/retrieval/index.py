@@ -176,7 +176,7 @@ class VectorIndex(Index):
     def rows(self, positions: IntArray) -> FloatArray:
         """See `Index`."""
         if int(positions.max(initial=-1)) < len(self.vectors):
-            return self.vectors[positions]
+            return self.vectors.take(positions, axis=0)  # half the time of indexing
         inside = positions < len(self.vectors)
         rows = np.zeros((len(positions), self.dim), np.float32)
         rows[inside] = self.vectors[positions[inside]]

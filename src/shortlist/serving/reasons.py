@@ -64,7 +64,7 @@ def contributions(
     raw: scores by source name. weights: how far each source is believed (the blend's), 1 where unknown.
     """
     names = list(raw)
-    scores = np.stack([raw[name] for name in names]).astype(np.float32, copy=False)
+    scores = np.concatenate([raw[name] for name in names], dtype=np.float32).reshape(len(names), -1)
     largest = np.maximum(scores.max(axis=1, initial=0.0), 1e-9)
     believed = [(weights.get(name, 1.0) or 0.1) * GENERAL.get(name, 1.0) for name in names]
     return names, scores, scores * (np.array(believed, np.float32) / largest)[:, None]
@@ -136,12 +136,13 @@ def reasons(
     names, scores, parts = contributions(raw, weights)
     past, nearest = leaning(query, positions, sources)
     order = np.argsort(-parts, axis=0, kind="stable")[:NAMED]
-    best = np.take_along_axis(parts, order, axis=0)
+    each = np.arange(len(positions))
+    best = parts[order, each]
     speaks = (best > 0) & (best >= MENTIONED * best[0])
     rows = zip(
         order.T.tolist(),
         speaks.sum(axis=0).tolist(),  # they come first: contributions fall
-        np.take_along_axis(scores, order, axis=0).T.astype(np.float64).round(5).tolist(),
+        scores[order, each].T.astype(np.float64).round(5).tolist(),
         nearest.tolist(),
         table.category[positions].tolist(),
         strict=True,
