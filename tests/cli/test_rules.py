@@ -57,6 +57,15 @@ def test_what_cannot_be_is_said_in_one_line(said: Callable[..., str]) -> None:
     assert "factor" in said("rules", "add", "a", "boost", "--where", "a = 1", "--factor", "0.5", fails=True)
 
 
+def test_what_no_item_has_is_warned_of(said: Callable[..., str]) -> None:
+    warning = '! where: no item has an attribute "prize"; did you mean price?'
+    assert warning in said("rules", "add", "cheap", "hide", "--where", "prize < 5")
+    assert warning in said("rules", "list")
+    assert warning in said("rules", "dry-run", "cheap")
+    assert warning[2:] in json.loads(said("rules", "list", "--json"))[0]["warnings"]
+    assert "!" not in said("rules", "set", "cheap", "--where", "price < 5")
+
+
 def test_mistakes_are_said_in_the_commands_own_words(said: Callable[..., str]) -> None:
     for words in (("dry-run", "none"), ("set", "none", "--disabled"), ("remove", "none")):
         assert "no rule 'none'; `shortlist rules list` lists them" in said("rules", *words, fails=True)

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct
 
 from shortlist.catalog.item import Item
-from shortlist.catalog.rule import Rule, patched
+from shortlist.catalog.rule import Judged, Rule, patched
 from shortlist.catalog.rules_store import RuleExists, RuleUnknown
 from shortlist.catalog.store import CatalogStore, Change, ItemExists, ItemUnknown
 from shortlist.catalog.table import ItemTable
@@ -33,7 +33,7 @@ from shortlist.ranking.rules import compiled
 from shortlist.serving.dry_run import DryRun, Moved
 from shortlist.serving.explained import Explained, explained
 from shortlist.serving.remade import EQUAL, Part, Replay
-from shortlist.serving.ruling import Listed
+from shortlist.serving.ruling import Listed, judged
 from shortlist.serving.slate import Ask
 from shortlist.serving.trace import Trace
 from shortlist.settings import ExplorationSettings, ServerSettings, Settings
@@ -333,25 +333,26 @@ class Unasked:
 class Ruling:
     """Rules in a dict; nobody follows them."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: ItemTable) -> None:
+        self.table = table
         self.rules: dict[str, Rule] = {}
         self.tried: list[tuple[Rule | None, int]] = []
 
     async def listed(self) -> list[Listed]:
         return [Listed(rule, "on", 3) for rule in self.rules.values()]
 
-    async def create(self, rule: Rule) -> Rule:
+    async def create(self, rule: Rule) -> Judged:
         compiled(rule)
         if rule.id in self.rules:
             raise RuleExists(f"rule {rule.id!r} is there already")
         self.rules[rule.id] = rule
-        return rule
+        return judged(rule, self.table)
 
-    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Rule:
+    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Judged:
         if rule_id not in self.rules:
             raise RuleUnknown(f"no rule {rule_id!r}")
         self.rules[rule_id] = patched(self.rules[rule_id], changes)
-        return self.rules[rule_id]
+        return judged(self.rules[rule_id], self.table)
 
     async def delete(self, rule_id: str) -> None:
         if self.rules.pop(rule_id, None) is None:
@@ -384,7 +385,7 @@ class Running:
     def __init__(self, home: Home, settings: Settings, **parts: Any) -> None:
         self.settings = settings
         self.slates, self.collector, self.features = Slates(), Collector(), FewFeatures()
-        self.catalog, self.ruling, self.profiles = Items(ITEMS), Ruling(), Profiles()
+        self.catalog, self.ruling, self.profiles = Items(ITEMS), Ruling(ItemTable(ITEMS, 1)), Profiles()
         self.explanations = Explanations(lambda: self.catalog.table)
         self.keys = open_keys(home, settings)
         self.log = MemoryLog()

@@ -51,6 +51,30 @@ def test_a_rule_without_an_id_gets_one(shop: Running) -> None:
     run(shop, test)
 
 
+def test_a_rule_may_name_what_no_item_has_and_the_answer_warns(shop: Running) -> None:
+    async def test(operator: httpx.AsyncClient, user: httpx.AsyncClient) -> None:
+        made = await operator.post("/rules", json={"action": "hide", "where": "stok < 2"})
+        assert made.status_code == 201
+        assert made.json()["warnings"] == ['where: no item has an attribute "stok"; did you mean stock?']
+        path = f"/rules/{made.json()['id']}"
+        assert (await operator.patch(path, json={"where": "stock < 2"})).json()["warnings"] == []
+
+    run(shop, test)
+
+
+def test_a_refused_rule_without_an_id_names_none(shop: Running) -> None:
+    async def test(operator: httpx.AsyncClient, user: httpx.AsyncClient) -> None:
+        for rule, said in (
+            ({"action": "hide", "where": "price <"}, "where, at character 7: expected a value for price"),
+            ({"action": "hide", "where": "price < 5", "factor": 2}, "factor goes with boost and bury"),
+            ({"action": "sing", "where": "price < 5"}, "action: must be one of boost, bury"),
+        ):
+            told = (await operator.post("/rules", json=rule)).json()["detail"]
+            assert told.startswith(said)
+
+    run(shop, test)
+
+
 def test_what_cannot_be_is_refused_saying_where(shop: Running) -> None:
     async def test(operator: httpx.AsyncClient, user: httpx.AsyncClient) -> None:
         await operator.post("/rules", json=RULE)

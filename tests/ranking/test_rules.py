@@ -117,7 +117,7 @@ def test_a_disabled_rule_does_nothing_and_versions_name_effects() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (rule("hide", "brand ="), "rule hide: where, at character 7: expected a value"),
+        (rule("hide", "brand ="), "^where, at character 7: expected a value"),
         (rule("hide", "a = 1", users="x >"), "users, at character 3"),
         (rule("boost", "a = 1", factor=0.5), "factor of a boost is more than 1"),
         (rule("bury", "a = 1", factor=2), "between 0 and 1"),

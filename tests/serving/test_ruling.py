@@ -88,6 +88,27 @@ def test_rules_are_followed_once_written_here_and_at_the_next_look_when_written_
     at_desk(scene)
 
 
+def test_what_no_item_has_now_is_warned_of_until_one_comes(
+    at_desk: Callable[[Scene], None], shop: Shop
+) -> None:
+    async def scene(desk: Desk) -> None:
+        rule = Rule(id="r", action="boost", where="glow > 5 and price < 9", categories=("Lamp",))
+        made = await desk.ruling.create(rule)
+        assert [said.split("; ")[0] for said in made.warnings] == [
+            'where: no item has an attribute "glow"',
+            'categories: no item has the category "Lamp"',
+        ]
+        assert made.warnings[1].endswith("did you mean Lamps?")
+        assert (await desk.ruling.dry_run(rule, 5)).warnings == made.warnings
+        shop.change("l0", attributes={"glow": 9}, categories=("Lamp",))
+        assert [one.warnings for one in await desk.ruling.listed()] == [()]
+        shop.change("l0", deleted=True)
+        (listed,) = await desk.ruling.listed()
+        assert len(listed.warnings) == 2, "had, and has no more"
+
+    at_desk(scene)
+
+
 def test_a_rule_of_another_version_that_cannot_be_read_costs_only_itself(
     at_desk: Callable[[Scene], None],
 ) -> None:
@@ -99,6 +120,7 @@ def test_a_rule_of_another_version_that_cannot_be_read_costs_only_itself(
         with pytest.raises(RuleInvalid):
             await desk.ruling.create(Rule(id="odd2", action="hide", where="price ~ 5"))
         assert [rule.id for rule in (await desk.rules.rules())[1]] == ["hide", "odd"]
+        assert (await desk.ruling.listed())[1].warnings[0].startswith("it is left out: where, at character 6")
 
     at_desk(scene)
 

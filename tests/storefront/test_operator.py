@@ -33,7 +33,12 @@ class Shop:
 
     def listed(self) -> list[dict[str, Any]]:
         return [
-            {"rule": msgspec.to_builtins(rule), "state": "on" if rule.enabled else "off", "matches": 12}
+            {
+                "rule": msgspec.to_builtins(rule),
+                "state": "on" if rule.enabled else "off",
+                "matches": 12,
+                "warnings": [f"no item has <b>{rule.where}</b>"] if "prize" in rule.where else [],
+            }
             for rule in self.rules.values()
         ]
 
@@ -191,6 +196,15 @@ def test_a_rule_is_written_turned_off_changed_and_deleted(signed_in: Browser) ->
     browser.wait_for("document.querySelector('.rules .empty') !== null")
     assert SHOP.rules == {}
     assert browser.errors() == []
+
+
+def test_a_rule_that_names_what_no_item_has_is_marked(signed_in: Browser) -> None:
+    for name, where in (("typo", "prize < 5"), ("good", "price < 5")):
+        SHOP.rules[name] = Rule(id=name, action="hide", where=where)
+    signed_in.js("location.reload()")
+    signed_in.wait_for("document.querySelector('[data-rule=good]') !== null")
+    assert signed_in.text("[data-rule=typo] .warned") == "no item has <b>prize < 5</b>"
+    assert not signed_in.all("[data-rule=good] .warned")
 
 
 def test_a_refusal_stands_at_its_field_and_nothing_is_lost(signed_in: Browser) -> None:

@@ -45,17 +45,23 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
 
 
+class Judged(Rule, frozen=True, kw_only=True):
+    """A rule as it is answered. warnings: what it names that no item has now."""
+
+    warnings: tuple[str, ...] = ()
+
+
 def rule_of(fields: Mapping[str, Any]) -> Rule:
     """A rule from JSON types. Raises RuleInvalid naming the field."""
     try:
         return msgspec.convert(fields, Rule)
     except msgspec.ValidationError as error:
         field, why = refusal(error, Rule, fields, whole="the rule")
-        raise RuleInvalid(f"rule {fields.get('id', '')}: {field}: {why}") from None
+        raise RuleInvalid(f"{field}: {why}" if field else why) from None
 
 
 def patched(rule: Rule, changes: Mapping[str, Any]) -> Rule:
     """`rule` with some fields changed, read as a whole. Raises RuleInvalid naming the field."""
     if changes.get("id", rule.id) != rule.id:
-        raise RuleInvalid(f"rule {rule.id}: its id cannot change; delete it and create another")
+        raise RuleInvalid("id: a rule's id cannot change; delete it and create another")
     return rule_of(msgspec.to_builtins(rule) | dict(changes))

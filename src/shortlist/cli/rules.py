@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from shortlist.home import Home
 from shortlist.settings import Settings
 
 if TYPE_CHECKING:
-    from shortlist.catalog.rule import Rule
+    from shortlist.catalog.rule import Judged, Rule
     from shortlist.serving.dry_run import DryRun, Moved
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,12 +77,13 @@ def list_rules(home: Home, as_json: bool) -> None:
     Example:
       shortlist rules list
     """
-    rules = _desk(home).rules()
+    rules = _desk(home).judged()
     if as_json:
         click.echo(msgspec.json.encode(rules))
         return
     for rule in rules:
         click.echo(line(rule))
+        _warn(rule.warnings)
     if not rules:
         click.echo("no rules: `shortlist rules add --help` shows how one is made")
 
@@ -107,6 +108,7 @@ def add(home: Home, rule_id: str, action: str, **given: Any) -> None:
         raise RuleMisnamed(f"rule {rule_id!r} is there already; `shortlist rules set {rule_id} …` changes it")
     rule = desk.create({"id": rule_id, "action": action, **_fields(given)})
     click.echo(f"added: {line(rule)}")
+    _warn(rule.warnings)
     click.echo(f"`shortlist rules dry-run {rule.id}` says how many items and slates it concerns")
 
 
@@ -130,6 +132,7 @@ def set_rule(home: Home, rule_id: str, unset: tuple[str, ...], **given: Any) -> 
     _known(desk, rule_id)
     rule = desk.patch(rule_id, _fields(given) | changes)
     click.echo(f"now: {line(rule)}")
+    _warn(rule.warnings)
 
 
 @command.command()
@@ -184,6 +187,12 @@ def dry_run(
         return
     for text in told(found):
         click.echo(text)
+    _warn(found.warnings)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.secho(f"  ! {warning}", fg="yellow")
 
 
 def _require_where(given: Mapping[str, Any]) -> None:
@@ -251,11 +260,15 @@ class Desk(ABC):
         """Every rule, by id."""
 
     @abstractmethod
-    def create(self, fields: Mapping[str, Any]) -> "Rule":
+    def judged(self) -> "list[Judged]":
+        """The same, with what is to be warned of."""
+
+    @abstractmethod
+    def create(self, fields: Mapping[str, Any]) -> "Judged":
         """Add a rule."""
 
     @abstractmethod
-    def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Rule":
+    def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Judged":
         """Change some fields."""
 
     @abstractmethod
@@ -277,21 +290,32 @@ class AtServer(Desk):
         """See above."""
         from shortlist.catalog.rule import Rule
 
-        listed = ask(self._url, self._token, "GET", "/rules")["rules"]
-        return [msgspec.convert(one["rule"], Rule) for one in listed]
+        return [msgspec.convert(one["rule"], Rule) for one in self._listed()]
 
-    def create(self, fields: Mapping[str, Any]) -> "Rule":
+    def judged(self) -> "list[Judged]":
         """See above."""
-        from shortlist.catalog.rule import Rule
+        from shortlist.catalog.rule import Judged
 
-        return msgspec.convert(ask(self._url, self._token, "POST", "/rules", fields), Rule)
+        return [
+            msgspec.convert(one["rule"] | {"warnings": one["warnings"]}, Judged) for one in self._listed()
+        ]
 
-    def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Rule":
+    def _listed(self) -> list[dict[str, Any]]:
+        listed: list[dict[str, Any]] = ask(self._url, self._token, "GET", "/rules")["rules"]
+        return listed
+
+    def create(self, fields: Mapping[str, Any]) -> "Judged":
         """See above."""
-        from shortlist.catalog.rule import Rule
+        from shortlist.catalog.rule import Judged
+
+        return msgspec.convert(ask(self._url, self._token, "POST", "/rules", fields), Judged)
+
+    def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Judged":
+        """See above."""
+        from shortlist.catalog.rule import Judged
 
         path = f"/rules/{quote(rule_id, safe='')}"
-        return msgspec.convert(ask(self._url, self._token, "PATCH", path, changes), Rule)
+        return msgspec.convert(ask(self._url, self._token, "PATCH", path, changes), Judged)
 
     def delete(self, rule_id: str) -> None:
         """See above."""
@@ -317,7 +341,18 @@ class AtDatabase(Desk):
 
         return asyncio.run(app.rules_of(self._settings, self._home))
 
-    def create(self, fields: Mapping[str, Any]) -> "Rule":
+    def judged(self) -> "list[Judged]":
+        """See above."""
+        return self._judged(self.rules())
+
+    def _judged(self, rules: "Sequence[Rule]") -> "list[Judged]":
+        from shortlist import app
+        from shortlist.serving.ruling import judged
+
+        table = asyncio.run(app.item_table(self._settings, self._home))
+        return [judged(rule, table) for rule in rules]
+
+    def create(self, fields: Mapping[str, Any]) -> "Judged":
         """See above."""
         from shortlist import app
         from shortlist.catalog.rule import rule_of
@@ -331,9 +366,9 @@ class AtDatabase(Desk):
                 await stores.rules.create(rule)
 
         asyncio.run(write())
-        return rule
+        return self._judged([rule])[0]
 
-    def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Rule":
+    def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Judged":
         """See above."""
         from shortlist import app
         from shortlist.ranking.rules import compiled
@@ -342,7 +377,7 @@ class AtDatabase(Desk):
             async with app.catalog_stores(self._settings, self._home) as stores:
                 return await stores.rules.patch(rule_id, changes, compiled)
 
-        return asyncio.run(write())
+        return self._judged([asyncio.run(write())])[0]
 
     def delete(self, rule_id: str) -> None:
         """See above."""

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
-from shortlist.catalog.rule import Rule, RuleId
+from shortlist.catalog.rule import Judged, Rule, RuleId
 from shortlist.gateway.gate import Gate
 from shortlist.gateway.reading import Given, path_id
 from shortlist.gateway.routing import says
@@ -49,19 +49,21 @@ def rule_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
     @post(
         "/rules",
         status_code=201,
-        **says(guard=gate.for_services, body=NewRule, answer=Rule, errors=(403, 409)),
+        **says(guard=gate.for_services, body=NewRule, answer=Judged, errors=(403, 409)),
     )
-    async def post_rule(request: Request[Any, Any, Any], given: Given[NewRule]) -> Response[Rule]:
-        """Add a rule. It holds at once: hide and filter in every slate, boost and bury in the next order."""
+    async def post_rule(request: Request[Any, Any, Any], given: Given[NewRule]) -> Response[Judged]:
+        """Add a rule. It holds at once: hide and filter in every slate, boost and bury in the next order.
+
+        It may name what no item has yet; `warnings` of the answer says so."""
         return Response(await ruling.create(_rule(given)), status_code=201)
 
     @patch(
         "/rules/{rule_id:str}",
-        **says(guard=gate.for_services, body=dict[str, Any], answer=Rule, errors=(403, 404)),
+        **says(guard=gate.for_services, body=dict[str, Any], answer=Judged, errors=(403, 404)),
     )
     async def patch_rule(
         request: Request[Any, Any, Any], rule_id: FromPath[str], given: Given[dict[str, Any]]
-    ) -> Rule:
+    ) -> Judged:
         """Change some fields of a rule; null takes an optional one away."""
         return await ruling.patch(path_id(rule_id, "rule_id"), given)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from shortlist.catalog.rule import Rule
+from shortlist.catalog.rule import Judged, Rule
 from shortlist.catalog.store import CatalogStore
 from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.accounts import Accounts
@@ -137,10 +137,10 @@ class FollowsRules(Protocol):
     async def listed(self) -> Sequence[Listed]:
         """Every rule, by id."""
 
-    async def create(self, rule: Rule) -> Rule:
+    async def create(self, rule: Rule) -> Judged:
         """Add a rule and follow it."""
 
-    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Rule:
+    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Judged:
         """Change some fields of a rule and follow it."""
 
     async def delete(self, rule_id: str) -> None:

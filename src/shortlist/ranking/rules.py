@@ -230,15 +230,15 @@ def compiled(rule: Rule) -> _Compiled:
         factor = rule.factor or FACTORS[rule.action]
         if (factor < 1) == (rule.action == "boost") or factor == 1:
             more = "more than 1" if rule.action == "boost" else "between 0 and 1"
-            raise RuleInvalid(f"rule {rule.id}: factor of a {rule.action} is {more}, not {factor:g}")
+            raise RuleInvalid(f"factor of a {rule.action} is {more}, not {factor:g}")
     elif rule.factor is not None:
-        raise RuleInvalid(f"rule {rule.id}: factor goes with boost and bury, not with {rule.action}")
+        raise RuleInvalid(f"factor goes with boost and bury, not with {rule.action}")
     if rule.position is not None and rule.action != "pin":
-        raise RuleInvalid(f"rule {rule.id}: position goes with pin, not with {rule.action}")
+        raise RuleInvalid(f"position goes with pin, not with {rule.action}")
     start_ms = math.ceil(rule.start.timestamp() * 1000) if rule.start else 0
     end_ms = math.ceil(rule.end.timestamp() * 1000) if rule.end else ALWAYS_MS
     if end_ms <= start_ms:
-        raise RuleInvalid(f"rule {rule.id}: end must lie after start")
+        raise RuleInvalid("end must lie after start")
     digest = sha256(msgspec.json.encode(rule)).digest()
     return _Compiled(rule, where, users, start_ms, end_ms, digest)
 
@@ -247,4 +247,4 @@ def _read(rule: Rule, field: str) -> Condition:
     try:
         return parse(getattr(rule, field), of_items=field == "where")
     except ConditionInvalid as error:
-        raise RuleInvalid(f"rule {rule.id}: {field}, {error}") from None
+        raise RuleInvalid(f"{field}, {error}") from None

@@ -15,6 +15,7 @@ from shortlist.catalog.table import ItemTable
 from shortlist.events.log import SERVED, EventLog, Stored
 from shortlist.events.scan import scan
 from shortlist.ranking import rerank
+from shortlist.serving import names
 from shortlist.serving.cache import Pool
 from shortlist.serving.known import Known, applied
 from shortlist.serving.pool import Cut, cut
@@ -99,7 +100,8 @@ class DryRun(Struct, frozen=True):
     matches: items that its condition holds for. slates: looked at. affected: other items, or another order.
     gained, lost: items, those of most slates first. short, short_before: slates with fewer items than were
     asked for, with the draft and without. refilled: slates for which the user's own list would not do, and
-    popular items filled up. first_ms, last_ms: when the first and last of them were served.
+    popular items filled up. first_ms, last_ms: when the first and last of them were served. warnings: what
+    the draft names that no item has now.
     """
 
     matches: int
@@ -114,6 +116,7 @@ class DryRun(Struct, frozen=True):
     first_ms: int | None
     last_ms: int | None
     took_ms: float
+    warnings: tuple[str, ...] = ()
 
 
 def sample_of(log: EventLog, most: int) -> Sample:
@@ -193,6 +196,7 @@ def dry_run(
         first_ms=min(times, default=None),
         last_ms=max(times, default=None),
         took_ms=round((perf_counter() - began) * 1000.0, 1),
+        warnings=names.warnings(draft, snapshot.table) if draft is not None else (),
     )
 
 

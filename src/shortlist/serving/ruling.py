@@ -8,10 +8,12 @@ from typing import Any, Literal
 import structlog
 from msgspec import Struct
 
-from shortlist.catalog.rule import Rule, RuleInvalid
+from shortlist.catalog.rule import Judged, Rule, RuleInvalid
 from shortlist.catalog.rules_store import RuleStore
+from shortlist.catalog.table import ItemTable
 from shortlist.events.log import EventLog
 from shortlist.ranking.rules import compiled
+from shortlist.serving import names
 from shortlist.serving.dry_run import DryRun, dry_run, sample_of
 from shortlist.serving.serving import Serving
 
@@ -22,11 +24,13 @@ State = Literal["on", "off", "waits", "over"]
 
 class Listed(Struct, frozen=True):
     """A rule as operators see it. state: whether it holds now; `waits` for its start, or is `over`. matches:
-    servable items that its condition holds for; null where it is off."""
+    servable items that its condition holds for; null where it is off. warnings: what it names that no item
+    has now, or why it cannot be followed."""
 
     rule: Rule
     state: State
     matches: int | None
+    warnings: tuple[str, ...] = ()
 
 
 class Ruling:
@@ -51,18 +55,18 @@ class Ruling:
         _, rules = await self._store.rules()
         return await asyncio.to_thread(partial(_listed, rules, self._serving))
 
-    async def create(self, rule: Rule) -> Rule:
+    async def create(self, rule: Rule) -> Judged:
         """Add a rule. Raises RuleInvalid, RuleExists, TooManyRules."""
         compiled(rule)
         await self._store.create(rule)
         await self.follow()
-        return rule
+        return await asyncio.to_thread(judged, rule, self._serving.table)
 
-    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Rule:
+    async def patch(self, rule_id: str, changes: Mapping[str, Any]) -> Judged:
         """Change some fields of a rule. Raises RuleInvalid, RuleUnknown."""
         rule = await self._store.patch(rule_id, changes, compiled)
         await self.follow()
-        return rule
+        return await asyncio.to_thread(judged, rule, self._serving.table)
 
     async def delete(self, rule_id: str) -> None:
         """Take a rule away. Raises RuleUnknown."""
@@ -97,11 +101,27 @@ def usable(rules: list[Rule]) -> list[Rule]:
     return found
 
 
+def judged(rule: Rule, table: ItemTable) -> Judged:
+    """A rule with what is to be warned of, as the items are now. Blocking."""
+    fields = {name: getattr(rule, name) for name in Rule.__struct_fields__}
+    try:
+        compiled(rule)
+    except RuleInvalid as error:
+        return Judged(**fields, warnings=(f"it is left out: {error}",))
+    return Judged(**fields, warnings=names.warnings(rule, table))
+
+
 def _listed(rules: list[Rule], serving: Serving) -> list[Listed]:
     book = serving.snapshot.rulebook
     now_s = book.now_ms() / 1000
     return [
-        Listed(rule, state_of(rule, now_s), book.matches(rule.id) if rule.enabled else None) for rule in rules
+        Listed(
+            rule,
+            state_of(rule, now_s),
+            book.matches(rule.id) if rule.enabled else None,
+            judged(rule, book.table).warnings,
+        )
+        for rule in rules
     ]
 
 

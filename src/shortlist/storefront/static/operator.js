@@ -45,7 +45,7 @@ async function attemptWritten(act) {
       await act();
     } catch (error) {
       if (error.status !== 400) throw error;
-      const why = error.message.replace(/^rule(?: [^:]*: |\.)/, ""); // the form says which; of a new one the id is made up
+      const why = error.message.replace(/^rule\./, ""); // of a draft
       const field = fields.namedItem(/^\w+/.exec(why)?.[0] ?? "");
       if (!field || field.closest("[hidden]")) throw new Error(why);
       settle(); // it may have been tried twice
@@ -81,7 +81,10 @@ function effect(rule) {
   return rule.action;
 }
 
-function row({ rule, state, matches }) {
+/** What a rule names that no item has now. */
+const warned = (warnings = []) => warnings.map((said) => h("p", { class: "warned" }, said));
+
+function row({ rule, state, matches, warnings }) {
   const said = [
     rule.users && `users ${rule.users}`,
     rule.contexts.length && `in ${rule.contexts.join(", ")}`,
@@ -101,6 +104,7 @@ function row({ rule, state, matches }) {
       h("p", { class: "tags" }, h("span", { class: "tag", data: { action: rule.action } }, effect(rule)), h("span", { class: "state" }, STATES[state] ?? state)),
       h("code", {}, rule.where),
       h("p", { class: "more" }, said.join(" · ")),
+      warned(warnings),
     ),
     h(
       "div",
@@ -174,7 +178,7 @@ function written() {
 }
 
 function result(found) {
-  if (!found.slates) return h("p", { class: "empty" }, "No slates were served yet: open the storefront first.");
+  if (!found.slates) return [h("p", { class: "empty" }, "No slates were served yet: open the storefront first."), ...warned(found.warnings)];
   const moved = (title, items) =>
     items.length &&
     h("div", { class: "moved" }, h("h3", {}, title), h("ol", {}, items.map((item) => h("li", {}, h("span", {}, item.title || item.item_id), h("b", { class: "num" }, number(item.slates))))));
@@ -191,6 +195,7 @@ function result(found) {
       figure("left short", found.short_before ? `${number(found.short)} (now ${number(found.short_before)})` : number(found.short)),
       figure("filled up with popular", number(found.refilled)),
     ),
+    warned(found.warnings),
     h("div", { class: "both" }, moved("Gained, in slates", found.gained), moved("Lost, in slates", found.lost)),
   );
 }
