@@ -127,8 +127,8 @@ def item_routes(shop: Shop, gate: Gate) -> list[ControllerRouterHandler]:
 
 def _page(table: ItemTable, caller: Caller, asked: ItemsQuery) -> ItemPage:
     """A page of the catalog. 5 ms at 100k items: not for the event loop."""
-    if not names.are_known(table, asked.category, ""):
-        raise names.unknown(table, asked.category, "", caller.is_service)
+    if (refused := names.unknown(table, asked.category, "", caller.is_service)) is not None:
+        raise refused
     columns, items = table.columns, table.items
     wanted = np.ones(len(columns.servable), dtype=bool) if caller.is_service else columns.servable.copy()
     if asked.category:

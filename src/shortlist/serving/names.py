@@ -26,15 +26,17 @@ def are_known(table: ItemTable, category: str, where: str) -> bool:
     return not where or all(_is_known(name, table) for name in names_in(parse(where)))
 
 
-def unknown(table: ItemTable, category: str, where: str, is_shop: bool) -> AskInvalid:
-    """Why a request is refused that asks for what is not known, with the nearest names that are.
+def unknown(table: ItemTable, category: str, where: str, is_shop: bool) -> AskInvalid | None:
+    """Why a request is refused that asks for what is not known, with the nearest names that are; None: all of
+    it is known, an item with it came in a moment ago.
 
     20 ms at 10,000 names: not for the event loop. is_shop: whether it may hear of what the shop keeps to
     itself."""
     if category and table.category_code(category) < 0:
         return AskInvalid(f"category: {_no_category(category, table)}")
-    name = min(name for name in names_in(parse(where)) if not _is_known(name, table))
-    return AskInvalid(f"filter: {_no_attribute(name, table, is_shop)}")
+    names = sorted(names_in(parse(where))) if where else []
+    name = next((name for name in names if not _is_known(name, table)), None)
+    return AskInvalid(f"filter: {_no_attribute(name, table, is_shop)}") if name is not None else None
 
 
 def warnings(rule: Rule, table: ItemTable) -> tuple[str, ...]:

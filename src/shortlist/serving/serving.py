@@ -419,7 +419,9 @@ class Serving:
         """Raises AskInvalid naming a category or attribute that no item has."""
         table = now_snapshot.table
         if not names.are_known(table, category, where):
-            raise await asyncio.to_thread(names.unknown, table, category, where, is_shop)
+            refused = await asyncio.to_thread(names.unknown, table, category, where, is_shop)
+            if refused is not None:
+                raise refused
 
     async def _prepared(self, where: str, now_snapshot: Snapshot, began: float) -> None:
         """Work out on another thread which items a filter lets pass, so that the loop need not."""
