@@ -50,8 +50,8 @@ KEPT_BYTES, LARGEST_BYTES = 256 << 20, 32 << 20  # kept when free; in one piece 
 Say = Callable[[Sequence[str]], None]
 
 
-def serve(settings: Settings, home: Home, say: Say, log_file: Path | None = None) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(settings: Settings, home: Home, say: Say, log_file: Path | None = None) -> int | None:
+    """Serve until SIGTERM or SIGINT; which of them it was, None where the listener failed.
 
     say: told, in lines, the address and what to do next once requests are answered. log_file: where the log
     goes on; None: stderr.
@@ -59,7 +59,7 @@ def serve(settings: Settings, home: Home, say: Say, log_file: Path | None = None
     # The address first: that it is taken is said before the loading, not after seconds of it.
     with bound(settings.server.host, settings.server.port) as listener, _log_to(home, log_file) as stream:
         logs.set_up(settings.telemetry.log_level, stream)
-        _run(settings, home, listener, say, log_file)
+        return _run(settings, home, listener, say, log_file)
 
 
 @contextmanager
@@ -76,10 +76,12 @@ def _log_to(home: Home, file: Path | None) -> Iterator[TextIO | None]:
         yield stream
 
 
-def _run(settings: Settings, home: Home, listener: socket.socket, say: Say, log_file: Path | None) -> None:
+def _run(
+    settings: Settings, home: Home, listener: socket.socket, say: Say, log_file: Path | None
+) -> int | None:
     tune_interpreter()
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(settings, home, listener, say, log_file))
+        return runner.run(_serve(settings, home, listener, say, log_file))
 
 
 def tune_interpreter() -> None:
@@ -102,11 +104,17 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve(
     settings: Settings, home: Home, listener: socket.socket, say: Say, log_file: Path | None
-) -> None:
+) -> int | None:
     ended = asyncio.Event()
+    came: list[int] = []
+
+    def end(number: int) -> None:
+        came.append(number)
+        ended.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, end, number)
     server = settings.server
     async with (
         running(settings, home) as gateway,
@@ -117,6 +125,7 @@ async def _serve(
             say(greeting(address, home, log_file))  # last, so that no line of the log follows it
             await ended.wait()
             log.info("draining", at_most_s=server.drain_s)
+    return came[0] if came else None
 
 
 def greeting(address: str, home: Home, log_file: Path | None) -> list[str]:

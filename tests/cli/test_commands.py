@@ -1,5 +1,9 @@
 """What all commands share, and what `serve` and `demo` say."""
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +48,38 @@ def test_what_must_not_get_lost_is_framed(capsys: pytest.CaptureFixture[str]) ->
         "│ two      │",
         "└──────────┘",
     ]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_server_that_is_ended_says_how_to_start_again(home: Home, how: signal.Signals, code: int) -> None:
+    words = [sys.executable, "-m", "shortlist", "--home", str(home.path), "serve", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        next(line for line in server.stdout if "serves at" in line)
+        server.send_signal(how)
+        said, log = server.communicate(timeout=60)
+    assert f"Again: the same command, or shortlist serve --home {home.path}" in said
+    assert (server.returncode, "Traceback" in log) == (code, False)
+
+
+def test_an_interrupted_command_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shortlist.cli.settings.settings.load", interrupted)
+    done = CliRunner().invoke(shortlist, ["settings"])
+    assert (done.exit_code, done.output.strip()) == (
+        130,
+        "Interrupted. The same command starts again; what was finished is kept.",
+    )
+
+
+def test_the_doctor_tells_programs_the_same_as_people(trained_home: Home) -> None:
+    said, as_json = (
+        CliRunner().invoke(shortlist, ["--home", str(trained_home.path), "doctor", *more])
+        for more in ([], ["--json"])
+    )
+    findings = json.loads(as_json.output)
+    assert said.exit_code == as_json.exit_code
+    assert [one["said"] in said.output for one in findings] == [True] * len(findings)

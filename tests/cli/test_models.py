@@ -1,5 +1,6 @@
 """Training from the command line, and choosing what serves."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def test_the_list_marks_what_serves(two_versions: Home) -> None:
 
     assert [row[:6] for row in lines] == ["*    2", "     1"]
     assert "blend NDCG@20 0.5000" in lines[0]
+
+
+def test_programs_read_the_versions_as_json(two_versions: Home) -> None:
+    listed = json.loads(models(two_versions, "list", "--json"))
+    assert [(one["version"], one["is_serving"]) for one in listed] == [("2", True), ("1", False)]
+    assert json.loads(models(two_versions, "show", "1", "--json")) == listed[1]
 
 
 def test_a_rollback_serves_the_version_before(two_versions: Home) -> None:

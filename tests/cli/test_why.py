@@ -1,6 +1,7 @@
 """Why a user gets an item, in words."""
 
 import asyncio
+import json
 import re
 import shutil
 from pathlib import Path
@@ -58,6 +59,11 @@ def test_an_item_that_ranks_too_low_says_how_low(trained_home: Home) -> None:
 def test_what_was_bought_or_disliked_is_named_with_its_setting(trained_home: Home) -> None:
     assert "the user bought it (rules.repeat_purchases" in why(trained_home, "buyer", "tea0")
     assert "the user disliked it" in why(trained_home, "buyer", "tea2")
+
+
+def test_programs_read_the_answer_as_json(trained_home: Home) -> None:
+    told = json.loads(why(trained_home, "u3", "bike6", "--json"))
+    assert (told["user_id"], told["item_id"], told["rank"] > 0) == ("u3", "bike6", True)
 
 
 def test_what_cannot_be_served_says_why(trained_home: Home) -> None:

@@ -9,6 +9,8 @@ import click
 from shortlist import __version__
 from shortlist.errors import ShortlistError
 
+INTERRUPTED = 130  # the exit code after Ctrl-C: 128 and the signal's number
+
 # Name → module and the line that `shortlist --help` shows, so that listing commands imports none of them.
 COMMANDS = {
     "demo": ("demo", "Make a shop, train, serve: recommendations on screen in a minute."),
@@ -56,6 +58,14 @@ class Commands(click.Group):
             hint = f" Did you mean '{near[0]}'?" if near else " See 'shortlist --help'."
             raise click.UsageError(f"No command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C is one line, and the exit code that shells expect."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted. The same command starts again; what was finished is kept.", err=True)
+            ctx.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of `shortlist --help`."""

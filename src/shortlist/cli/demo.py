@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from shortlist.cli import INTERRUPTED
 from shortlist.cli.options import load_settings, named_home
 from shortlist.home import NAME, Home
 
@@ -79,10 +80,17 @@ def _words(name: str, home: Home, *more: str) -> list[str]:
 
 
 def _run(name: str, home: Home) -> None:
-    """A command in a process of its own: what training loads and leaves in memory is not served with."""
-    ended = subprocess.run(_words(name, home), check=False)  # noqa: S603  # our own command
-    if ended.returncode:
-        sys.exit(ended.returncode)
+    """A command in a process of its own: what training loads and leaves in memory is not served with.
+
+    Ctrl-C reaches it too, and its last line is the one that is said."""
+    with subprocess.Popen(_words(name, home)) as child:  # noqa: S603  # our own command
+        try:
+            child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            sys.exit(INTERRUPTED)
+    if child.returncode:
+        sys.exit(child.returncode)
 
 
 def _become(name: str, home: Home, *more: str) -> None:

@@ -5,8 +5,9 @@ import sys
 import time
 
 import click
+import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.home import Home
 
 MARKS = {"bad": ("✗", "red"), "poor": ("!", "yellow"), "fine": ("✓", "green")}
@@ -14,7 +15,8 @@ MARKS = {"bad": ("✗", "red"), "poor": ("!", "yellow"), "fine": ("✓", "green"
 
 @click.command()
 @home_option
-def command(home: Home) -> None:
+@json_option
+def command(home: Home, as_json: bool) -> None:
     """Look at catalog, log, model and settings; say what is wrong, naming the fix. Exit code 1 if it is bad.
 
     \b
@@ -27,7 +29,9 @@ def command(home: Home) -> None:
     settings = load_settings(home)
     home.require()
     findings = diagnose(asyncio.run(gather(settings, home, now_s=time.time())), settings)
-    for finding in findings:
+    if as_json:
+        click.echo(msgspec.json.encode(findings))
+    for finding in () if as_json else findings:
         mark, colour = MARKS[finding.level]
         click.secho(f"{mark} {finding.said}", fg=colour)
         if finding.fix:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.home import Home
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ HEAD = (
 @click.option(
     "--all", "show_all", is_flag=True, help="Also items that became ordinary ones or left the shop."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
+@json_option
 def command(home: Home, show_all: bool, as_json: bool) -> None:
     """Show what new items were promised, got, taught and cost.
 

@@ -4,8 +4,9 @@ import time
 from datetime import UTC, datetime
 
 import click
+import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.home import Home
 from shortlist.models.registry import ModelRegistry, ModelUnknown, ModelVersion
 
@@ -27,7 +28,8 @@ def command() -> None:
 
 @command.command("list")
 @home_option
-def list_versions(home: Home) -> None:
+@json_option
+def list_versions(home: Home, as_json: bool) -> None:
     """Every version, newest first; `*` serves.
 
     \b
@@ -35,6 +37,9 @@ def list_versions(home: Home) -> None:
       shortlist models list
     """
     versions = _registry(home).versions()
+    if as_json:
+        click.echo(msgspec.json.encode(versions))
+        return
     if not versions:
         click.echo("no versions yet: run `shortlist train`")
         return
@@ -44,8 +49,9 @@ def list_versions(home: Home) -> None:
 
 @command.command()
 @home_option
+@json_option
 @click.argument("version")
-def show(home: Home, version: str) -> None:
+def show(home: Home, version: str, as_json: bool) -> None:
     """Everything known of VERSION: figures, what was chosen, where its files are.
 
     \b
@@ -56,6 +62,9 @@ def show(home: Home, version: str) -> None:
     if not found:
         raise ModelUnknown(f"no version {version!r}; see `shortlist models list`")
     (known,) = found
+    if as_json:
+        click.echo(msgspec.json.encode(known))
+        return
     click.secho(f"version {known.version}{' (serves)' if known.is_serving else ''}", bold=True)
     click.echo(f"trained  {datetime.fromtimestamp(known.trained_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC")
     click.echo(f"files    {known.path}")

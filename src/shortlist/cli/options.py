@@ -33,6 +33,14 @@ def home_option(command: Command) -> Command:
     return option(command)
 
 
+def json_option(command: Command) -> Command:
+    """`--json`, given to the command as `as_json`: what it found is printed as one JSON value."""
+    option: Callable[[Command], Command] = click.option(
+        "--json", "as_json", is_flag=True, help="One line of JSON for programs."
+    )
+    return option(command)
+
+
 def load_settings(home: Home) -> Settings:
     """The settings that hold for a home. Raises SettingsError."""
     return settings.load(Path(home.path))[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.home import Home
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ SHOWN = 10  # slates that differ which are told
 @click.command()
 @home_option
 @click.option("--sample", type=click.IntRange(1, 100_000), default=1_000, help="How many of the last slates.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
+@json_option
 def command(home: Home, sample: int, as_json: bool) -> None:
     """Make the last slates again from what they were made from, bit for bit.
 

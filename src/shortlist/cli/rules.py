@@ -10,7 +10,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.cli.server import address_of, ask, service_token
 from shortlist.errors import ShortlistError
 from shortlist.home import Home
@@ -69,7 +69,7 @@ def command() -> None:
 
 @command.command("list")
 @home_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
+@json_option
 def list_rules(home: Home, as_json: bool) -> None:
     """Every rule, and whether it holds.
 
@@ -157,7 +157,7 @@ def remove(home: Home, rule_id: str) -> None:
 @click.option("--action", type=click.Choice(ACTIONS), help="Of a draft that is no rule yet.")
 @fields_options
 @click.option("--sample", type=click.IntRange(1, 2_000), default=500, show_default=True, help="Slates.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
+@json_option
 def dry_run(
     home: Home, rule_id: str | None, action: str | None, sample: int, as_json: bool, **given: Any
 ) -> None:

@@ -1,11 +1,15 @@
 """`shortlist serve`: answer requests."""
 
+import shlex
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
+from shortlist.cli import INTERRUPTED
 from shortlist.cli.options import home_option, load_settings
 from shortlist.home import Home
 
@@ -19,7 +23,7 @@ from shortlist.home import Home
     help="Append the log to FILE. Default: the terminal.",
 )  # fmt: skip
 def command(home: Home, host: str | None, port: int | None, log_file: Path | None) -> None:
-    """Answer requests until SIGTERM or Ctrl-C: both loops in one process.
+    """Answer requests until SIGTERM (exit code 0) or Ctrl-C (130): both loops in one process.
 
     \b
     Example:
@@ -32,7 +36,17 @@ def command(home: Home, host: str | None, port: int | None, log_file: Path | Non
     settings = load_settings(home)
     changed = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     server = msgspec.structs.replace(settings.server, **changed)
-    serve(msgspec.structs.replace(settings, server=server), home, say=_framed, log_file=log_file)
+    came = serve(msgspec.structs.replace(settings, server=server), home, say=_framed, log_file=log_file)
+    if came is not None:
+        click.echo(farewell(home))
+    if came == signal.SIGINT:
+        sys.exit(INTERRUPTED)
+
+
+def farewell(home: Home) -> str:
+    """What a person sees at the end."""
+    again = shlex.join(["shortlist", "serve", "--home", str(home.path)])
+    return f"\nshortlist has ended, and everything is kept. Again: the same command, or {again}"
 
 
 def _framed(lines: Sequence[str]) -> None:

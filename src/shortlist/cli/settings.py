@@ -4,13 +4,13 @@ import click
 import msgspec
 
 from shortlist import settings
-from shortlist.cli.options import home_option
+from shortlist.cli.options import home_option, json_option
 from shortlist.home import Home
 
 
 @click.command()
 @home_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON array for programs.")
+@json_option
 @click.argument("words", nargs=-1)
 def command(home: Home, as_json: bool, words: tuple[str, ...]) -> None:
     """Print every setting, or those whose name or meaning has all the WORDS.
@@ -23,7 +23,7 @@ def command(home: Home, as_json: bool, words: tuple[str, ...]) -> None:
     _, rows = settings.load(home.path)
     chosen = [row for row in rows if all(w.lower() in f"{row.name} {row.meaning}".lower() for w in words)]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(chosen)))
+        click.echo(msgspec.json.encode(chosen))
         return
     if not chosen:
         raise click.ClickException(f"no setting has {' and '.join(words)} in its name or meaning")

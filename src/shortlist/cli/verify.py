@@ -5,14 +5,14 @@ import time
 import click
 import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.home import Home
 
 
 @click.command()
 @home_option
 @click.option("--show", default=5, show_default=True, help="Most differences listed.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for programs.")
+@json_option
 def command(home: Home, show: int, as_json: bool) -> None:
     """Replay the log naively and count the users whose features differ.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from shortlist.cli.options import home_option, load_settings
+from shortlist.cli.options import home_option, json_option, load_settings
 from shortlist.errors import ShortlistError
 from shortlist.home import Home
 from shortlist.settings import Settings
@@ -32,6 +32,7 @@ class AskedUnknown(ShortlistError):
 @click.option("--features", "show_features", is_flag=True, help="Also what the ranker saw of the item.")
 @click.option("--replay", "replays", is_flag=True, help="Of a request: make its slate again and compare.")
 @click.option("--today", "against_today", is_flag=True, help="Of a request: what it would get today.")
+@json_option
 def command(
     home: Home,
     user: str,
@@ -40,6 +41,7 @@ def command(
     show_features: bool,
     replays: bool,
     against_today: bool,
+    as_json: bool,
 ) -> None:
     """Say whether ITEM is in USER's slate: its rank, who proposes it, and what keeps it out. Of a REQUEST_ID
     alone, say how that slate came about.
@@ -54,7 +56,7 @@ def command(
       shortlist why 6a4537c1a8d7a3f86967000000000002 --replay
     """
     if item is None:
-        _explain_request(home, user, replays=replays, against_today=against_today)
+        _explain_request(home, user, replays=replays, against_today=against_today, as_json=as_json)
         return
     if replays or against_today:
         raise click.UsageError("--replay and --today go with a request id alone")
@@ -87,6 +89,9 @@ def command(
         raise AskedUnknown(f"no event of user {user!r} in the log: like any guest they get what is popular")
     attributes = asyncio.run(app.attributes_of(settings, home, [user])).get(user)
     answer = explain(user, item, features, now, settings, limit or settings.serving.limit, attributes)
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+        return
     for line in told(answer):
         click.echo(line)
     if show_features:
@@ -156,7 +161,9 @@ def _line(said: "Said") -> str:
     return f"  {said.source:<16} {said.score:>9.4g}   {place}"
 
 
-def _explain_request(home: Home, request_id: str, *, replays: bool, against_today: bool) -> None:
+def _explain_request(
+    home: Home, request_id: str, *, replays: bool, against_today: bool, as_json: bool
+) -> None:
     from shortlist import app
     from shortlist.cli.request import told as told_of_request
     from shortlist.ops import logs
@@ -171,7 +178,9 @@ def _explain_request(home: Home, request_id: str, *, replays: bool, against_toda
                 "for a user and an item write both: shortlist why USER ITEM"
             )
         answer = explainer.explain(trace, replays=replays, against_today=against_today)
-    for line in told_of_request(answer):
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+    for line in () if as_json else told_of_request(answer):
         click.echo(line)
     if answer.replay is not None and answer.replay.verdict == "differs":
         sys.exit(1)
