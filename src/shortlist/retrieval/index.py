@@ -20,7 +20,7 @@ EXACT_BELOW = 5_000
 SPARE = 0.5  # share by which more than asked for are looked up, for those that are not allowed
 FEW = 0.1  # share of allowed items below which those alone are looked at, all of them
 ITERATIONS, POINTS_PER_LIST = 10, 64  # of k-means; more of either finds no more
-FEWEST_PROBES, KEPT = 16, 0.98  # lists looked at; share of the value of the true nearest that they must keep
+FEWEST_PROBES, KEPT = 4, 0.98  # lists looked at; share of the value of the true nearest that they must keep
 SAMPLE, NEAREST, MIXED = 64, 100, 5  # queries that say how many: sums of up to five vectors
 
 
@@ -86,10 +86,12 @@ class VectorIndex(Index):
         threads: int = 0,
         asked: FloatArray | None = None,
         probes: int = 0,
+        kept: float = KEPT,
         exact_below: int = EXACT_BELOW,
     ) -> Self:
         """An index over rows of `vectors`. asked: (k, d) queries as they will come, to choose the number of
-        lists by; None: sums of a few rows. probes: that number where it is known."""
+        lists by; None: sums of a few rows. probes: that number where it is known. kept: share of the value of
+        the true nearest that a search must keep."""
         vectors = np.ascontiguousarray(vectors, np.float32)
         if len(vectors) < exact_below:
             return cls(vectors, None)
@@ -97,7 +99,7 @@ class VectorIndex(Index):
         with _threads(threads):
             lists = _built(vectors, filled)
             if len(filled) and not probes:
-                probes = _probes(lists, vectors, filled, asked)
+                probes = _probes(lists, vectors, filled, asked, kept)
         return cls(vectors, lists, probes)
 
     @property
@@ -214,8 +216,10 @@ def _built(vectors: FloatArray, filled: NDArray[np.int64]) -> Any:
     return lists
 
 
-def _probes(lists: Any, vectors: FloatArray, filled: NDArray[np.int64], asked: FloatArray | None) -> int:
-    """The fewest lists, half as many more each time, that keep `KEPT` of the value of the true nearest."""
+def _probes(
+    lists: Any, vectors: FloatArray, filled: NDArray[np.int64], asked: FloatArray | None, kept: float
+) -> int:
+    """The fewest lists, half as many more each time, that keep so much of the value of the true nearest."""
     rng = np.random.default_rng(len(filled))
     if asked is None or not len(asked):
         of = rng.integers(1, MIXED + 1, SAMPLE)
@@ -231,7 +235,7 @@ def _probes(lists: Any, vectors: FloatArray, filled: NDArray[np.int64], asked: F
         options = faiss.SearchParametersIVF(nprobe=probes)
         _, found = lists.search(asked, nearest, params=options)
         hits = np.where(found >= 0, np.einsum("kd,knd->kn", asked, vectors[found]), 0)
-        if np.maximum(hits, 0).sum() >= KEPT * whole:
+        if np.maximum(hits, 0).sum() >= kept * whole:
             break
         probes = min(probes + probes // 2, lists.nlist)
     return int(probes)
