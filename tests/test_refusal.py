@@ -1,5 +1,6 @@
 """What is refused is said in the words of whoever wrote it, never in Python's."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,6 +20,8 @@ class Asked(Struct, forbid_unknown_fields=True):
     pair: tuple[int, int] = (1, 2)
     share: Annotated[float, Meta(gt=0, le=1)] | None = None
     flag: bool = False
+    code: Annotated[str, Meta(pattern="^[a-z]+$")] | None = None
+    when: datetime | None = None
     counts: dict[str, int] = msgspec.field(default_factory=dict)
 
 
@@ -34,6 +37,9 @@ class Asked(Struct, forbid_unknown_fields=True):
         ({"pair": [1]}, "pair", "must be a list of 2, not a list of 1"),
         ({"share": 0}, "share", "must be a number above 0 and of at most 1, not 0"),
         ({"share": {}}, "share", "must be a number above 0 and of at most 1, not an object"),
+        ({"code": "a b"}, "code", 'must be text that matches ^[a-z]+$, not "a b"'),
+        ({"when": 0}, "when", "must be a time such as 2026-11-27T00:00:00Z, not 0"),
+        ({"when": "soon"}, "when", 'must be a time such as 2026-11-27T00:00:00Z, not "soon"'),
         ({"flag": 1}, "flag", "must be true or false, not 1"),
         ({"counts": {"a": "b"}}, "counts[...]", "must be a whole number"),
         ({"mode": "x" * 70}, "mode", "must be one of fast, slow, not 70 characters of text"),

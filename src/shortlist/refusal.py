@@ -48,7 +48,7 @@ def refusal(error: msgspec.ValidationError, kind: Any, given: Any, *, whole: str
     if message == "Number out of range":
         return field, f"{subject}is a number too large to be read; numbers go up to 1.8e308"
     wanted = _described(types)
-    if not wanted or not message.startswith(("Expected", "Invalid enum value")):
+    if not wanted or not message.startswith(("Expected", "Invalid")):
         return field, f"{subject}is refused: {message}"
     came = "" if value is UNKNOWN else f", not {_shown(value)}"
     return field, f"{subject}must be {wanted}{came}"
@@ -133,7 +133,9 @@ def _described(types: list[inspect.Type]) -> str:
         elif isinstance(one, inspect.FloatType):
             words.append("a number" + _bounds(one))
         elif isinstance(one, inspect.StrType):
-            words.insert(0, _text(one.min_length, one.max_length))
+            words.insert(0, _text(one.min_length, one.max_length, one.pattern))
+        elif isinstance(one, inspect.DateTimeType):
+            words.append("a time such as 2026-11-27T00:00:00Z")
         elif isinstance(one, inspect.BoolType):
             words.append("true or false")
         elif isinstance(one, inspect.LiteralType):
@@ -164,7 +166,9 @@ def _bounds(one: inspect.IntType | inspect.FloatType) -> str:
     return " " + " and ".join(said) if said else ""
 
 
-def _text(least: int | None, most: int | None) -> str:
+def _text(least: int | None, most: int | None, pattern: str | None) -> str:
+    if pattern is not None:
+        return f"text that matches {pattern}"
     if most is not None:
         return f"text of {least or 0} to {most} characters"
     return "text that is not empty" if least else "text"

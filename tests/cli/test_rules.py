@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from shortlist.cli import shortlist
 from shortlist.cli.rules import line
-from shortlist.home import Home
+from shortlist.home import Home, HomeMissing
 
 
 @pytest.fixture
@@ -64,6 +64,21 @@ def test_what_no_item_has_is_warned_of(said: Callable[..., str]) -> None:
     assert warning in said("rules", "dry-run", "cheap")
     assert warning[2:] in json.loads(said("rules", "list", "--json"))[0]["warnings"]
     assert "!" not in said("rules", "set", "cheap", "--where", "price < 5")
+
+
+def test_a_factor_that_is_no_number_is_refused_rather_than_left_out(said: Callable[..., str]) -> None:
+    for factor in ("nan", "inf"):
+        words = ("rules", "add", "a", "boost", "--where", "price < 5", "--factor", factor)
+        assert "must be a number above 0" in said(*words, fails=True)
+    assert "no rules" in said("rules", "list")
+
+
+@pytest.mark.parametrize("words", [("rules", "list"), ("exploration",)])
+def test_looking_makes_no_home(tmp_path: Path, words: tuple[str, ...]) -> None:
+    nowhere = tmp_path / "nowhere"
+    with pytest.raises(HomeMissing):
+        CliRunner().invoke(shortlist, ["--home", str(nowhere), *words], catch_exceptions=False)
+    assert not nowhere.exists()
 
 
 def test_mistakes_are_said_in_the_commands_own_words(said: Callable[..., str]) -> None:

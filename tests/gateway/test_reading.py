@@ -124,3 +124,23 @@ def test_json_is_read(kind: str | None) -> None:
 def test_other_kinds_are_not(kind: str) -> None:
     with pytest.raises(NotJson, match="application/json"):
         require_json(kind)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"a":1}{"b":2}', "the body is no JSON: "),
+        (b'{"a":NaN}', "the body is no JSON: "),
+        (b"[1", "the body is no JSON: "),
+        (b'["\xff"]', "the body is not UTF-8"),
+        (b"[" * 100_000 + b"]" * 100_000, "the body is nested too deeply"),
+        (b"[1e999]", "the body must be an object"),
+    ],
+)
+def test_a_body_of_another_kind_may_be_no_json_further_on(body: bytes, said: str) -> None:
+    class Asked(Struct, forbid_unknown_fields=True):
+        b: int = 0
+
+    with pytest.raises(BadRequest) as refused:
+        parse_body(body, msgspec.json.Decoder(Asked))
+    assert said in str(refused.value)

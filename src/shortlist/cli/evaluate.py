@@ -26,7 +26,9 @@ DEMO = "demo"  # the made-up shop, beside the data sets of the folder
     help="Folder of public data sets. Default: SHORTLIST_DATA, else ../shared/data.",
 )
 @click.option("--only", default="", help="Part of a data set's name.")
-@click.option("--cases", default=0, help="Ask only so many cases of each trial; 0: all.")
+@click.option(
+    "--cases", type=click.IntRange(min=0), default=0, help="Ask only so many cases of each trial; 0: all."
+)
 @click.option(
     "--cold-items",
     is_flag=True,

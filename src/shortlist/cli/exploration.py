@@ -36,7 +36,7 @@ def command(home: Home, show_all: bool, as_json: bool) -> None:
     from shortlist import app
     from shortlist.ops import logs
 
-    settings = load_settings(home)
+    settings = load_settings(home.require())
     logs.set_up("warning")
     found = asyncio.run(app.accounts_of(settings, home))
     if as_json:

@@ -1,6 +1,7 @@
 """`shortlist rules`: what operators pin, boost, bury, hide and filter."""
 
 import asyncio
+import math
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -249,6 +250,8 @@ def _moved(item: "Moved") -> str:
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, by the rule's own names."""
+    if given.get("factor") is not None and not math.isfinite(given["factor"]):
+        raise click.BadParameter("must be a number above 0", param_hint="--factor")  # JSON has no other
     return {FIELDS.get(name, name): value for name, value in given.items() if value not in (None, ())}
 
 
@@ -401,7 +404,7 @@ class AtDatabase(Desk):
 def _desk(home: Home) -> Desk:
     from shortlist.ops import logs
 
-    settings = load_settings(home)
+    settings = load_settings(home.require())
     logs.set_up("warning")
     url = address_of(home)
     if url is not None:

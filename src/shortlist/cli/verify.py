@@ -11,7 +11,9 @@ from shortlist.home import Home
 
 @click.command()
 @home_option
-@click.option("--show", default=5, show_default=True, help="Most differences listed.")
+@click.option(
+    "--show", type=click.IntRange(min=0), default=5, show_default=True, help="Most differences listed."
+)
 @json_option
 def command(home: Home, show: int, as_json: bool) -> None:
     """Replay the log naively and count the users whose features differ.

@@ -24,6 +24,8 @@ Given = NamedDependency[SkipValidation[T]]  # read, and checked, by one of the r
 
 AnyId = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)] | int | float
 
+_ANYTHING = msgspec.json.Decoder()
+
 MAX_PARAMETERS = 1_000  # an exclude list is the longest there is
 
 
@@ -141,9 +143,17 @@ def parse_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     if not body:
         raise BadRequest("the body is empty; send JSON")
     try:
-        return decoder.decode(body)
+        return _read_json(body, decoder)
     except msgspec.ValidationError as error:
         raise _told(error, decoder.type, _plain(body), "the body") from None
+
+
+def _read_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Raises msgspec.ValidationError where it is JSON of another kind, BadRequest where it is none."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
     except msgspec.DecodeError as error:
         raise BadRequest(f"the body is no JSON: {error}") from None
     except UnicodeDecodeError:
@@ -153,9 +163,9 @@ def parse_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def _plain(body: bytes) -> Any:
-    """What a body holds, whatever is wrong with it."""
+    """What a body of another kind holds. Raises BadRequest where it is no JSON further on."""
     try:
-        return msgspec.json.decode(body)
+        return _read_json(body, _ANYTHING)
     except msgspec.ValidationError:  # a number too large
         return UNKNOWN
 
