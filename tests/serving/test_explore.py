@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.serving.conftest import Noted, Shop, fitted, ids, run
 
 from shortlist.catalog.item import Item
+from shortlist.catalog.rule import Rule
 from shortlist.coldstart.exploration import PROMOTED, RETIRED, Exploration
 from shortlist.models.model import Model
 from shortlist.serving.serving import Serving
@@ -354,3 +355,28 @@ def test_variants_of_one_thing_take_one_place_and_none_beside_their_sister(shop:
             assert explored["candidates"] == ["n2"]
 
     run(scenario)
+
+
+def test_a_pin_that_finds_the_first_page_full_leads_the_second_beside_a_new_item(
+    shop: Shop, model: Model
+) -> None:
+    async def scenario() -> None:
+        with trying(shop, model, "new") as shown:
+            pins = [("k11", 9, 2), ("k10", 9, 1), ("b5", 10, 3), ("c7", 3, 0)]
+            shown.serving.rule(
+                [
+                    Rule(id=item, action="pin", where=f"item_id = {item}", position=place, priority=priority)
+                    for item, place, priority in pins
+                ]
+            )
+            first, second = await shown.slate(), await shown.slate(page=2)
+            assert "new" in ids_of(first)
+            assert (ids_of(first)[3], ids_of(first)[9]) == ("c7", "k11")
+            assert ids_of(second)[:2] == ["b5", "k10"]
+            assert second["recommendations"][1]["reason_code"] == "pinned"
+
+    run(scenario)
+
+
+def ids_of(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["recommendations"]]

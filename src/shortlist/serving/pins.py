@@ -1,7 +1,7 @@
 """The operator's pins: which item stands at which place of a list, whatever its score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +57,16 @@ def pinned(pins: Sequence[Pin], positions: IntArray, mask: BoolArray, snapshot: 
             place += 1
         places[place], rules[index] = index, pin.rule_id
     return Pinned(positions, places, rules)
+
+
+def beyond(
+    pins: Sequence[Pin], size: int, positions: IntArray, mask: BoolArray, snapshot: Snapshot
+) -> tuple[Pin, ...]:
+    """The pins of a list whose places lie after its first `size`, counted from there; also one that was to
+    stand before them and found its place taken."""
+    whole = pinned(pins, positions, mask, snapshot)
+    later = {whole.rules[index] for place, index in whole.places.items() if place >= size}
+    return tuple(replace(pin, position=max(0, pin.position - size)) for pin in pins if pin.rule_id in later)
 
 
 def _best(pin: Pin, free: BoolArray, positions: IntArray, snapshot: Snapshot) -> int:

@@ -1,7 +1,7 @@
 """Reading a pool: whether it still holds, and cutting a slate from it with every filter applied again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -12,7 +12,7 @@ from shortlist.ranking import rerank
 from shortlist.serving import fallback
 from shortlist.serving.cache import Pool, PooledItem
 from shortlist.serving.known import Known, allowed, applied
-from shortlist.serving.pins import pinned
+from shortlist.serving.pins import beyond, pinned
 from shortlist.serving.slate import BROWSING, PINNED
 from shortlist.serving.snapshot import NOTHING, Snapshot
 from shortlist.settings import CacheSettings, RuleSettings
@@ -88,13 +88,14 @@ def cut(
         mask[table.positions(exclude)] = False
     to_pin = applied(known, rules, category, context).pins
     number = page
-    if after:  # the list without its first page
-        barred(mask, table.positions(after), table.columns)
-        to_pin = tuple(replace(pin, position=pin.position - limit) for pin in to_pin if pin.position >= limit)
-        page -= 1
     find = table.position
     positions = np.array([find(item.item_id) for item in pool.items], np.int32)
     inside = np.flatnonzero((positions >= 0) & (positions < len(mask)))
+    if after:  # the list without its first page
+        listed = positions[inside[mask[positions[inside]]]]
+        to_pin = beyond(to_pin, limit, listed, mask, snapshot)
+        barred(mask, table.positions(after), table.columns)
+        page -= 1
     kept = inside[mask[positions[inside]]]
     positions, items = positions[kept], [pool.items[index] for index in kept.tolist()]
     pins = pinned(to_pin, positions, mask, snapshot)
