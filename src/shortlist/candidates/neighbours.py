@@ -71,11 +71,20 @@ class Neighbours:
             for each in weights
         ]
 
-    def link(self, of: int, positions: IntArray) -> FloatArray:
-        """The weights of the links from one item to `positions`."""
-        row = np.zeros(len(self.items), np.float32)
-        row[self.items[of]] = self.weights[of]  # a later one overwrites: padding stands before neighbours
-        return row[positions]
+    def links(self, of: IntArray, positions: IntArray) -> FloatArray:
+        """(len(of), len(positions)) the weights of the links from each item to `positions`; 0 where there is
+        none, and from and to items that came later."""
+        found = np.zeros((len(of), len(positions)), np.float32)
+        known = np.flatnonzero(of < len(self.items))
+        if not len(known) or not len(positions):
+            return found
+        order = np.argsort(positions)
+        ordered = positions[order]
+        items, weights = self.items.take(of[known], axis=0), self.weights.take(of[known], axis=0)
+        at = np.minimum(np.searchsorted(ordered, items), len(ordered) - 1)
+        row, column = np.nonzero((ordered[at] == items) & (weights > 0))
+        found[known[row], order[at[row, column]]] = weights[row, column]
+        return found
 
     def arrays(self) -> Arrays:
         """The artifact."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -30,6 +30,14 @@ class Columns:
     added_ms: NDArray[np.int64]
     group: IntArray | None
     version: int
+    _worth: dict[float, BoolArray] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def worth(self, least: float) -> BoolArray:
+        """(n,) servable, and with no margin below `least`; a missing one passes. Not to be written to."""
+        found = self._worth.get(least)
+        if found is None:  # once per version of the catalog: at 100k items it costs as much as a source
+            found = self._worth[least] = self.servable & ~(self.margin < least)
+        return found
 
 
 class _Card(msgspec.Struct):

@@ -184,9 +184,7 @@ def allowed(
     that `ranking.conditions` can read.
     """
     columns = known.snapshot.table.columns
-    mask: BoolArray = columns.servable.copy()
-    if rules.enabled:
-        mask &= ~(columns.margin < rules.min_margin)
+    mask = (columns.worth(rules.min_margin) if rules.enabled else columns.servable).copy()
     if category >= 0:
         mask &= columns.category == category
     book = known.snapshot.rulebook

@@ -8,7 +8,6 @@ from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.content import Content
 from shortlist.candidates.item_knn import ItemKnn
 from shortlist.candidates.item_to_item import ItemToItem
-from shortlist.candidates.neighbours import Neighbours
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import CandidateSource, Query
 from shortlist.candidates.transitions import Transitions
@@ -98,22 +97,10 @@ def _links(source: CandidateSource, past: IntArray, positions: IntArray) -> Floa
         near: FloatArray = source.index.rows(past) @ source.index.rows(positions).T
         return np.maximum(near, 0.0)
     if isinstance(source, ItemKnn):
-        return _linked(source.similar, past, positions)
+        return source.similar.links(past, positions)
     if isinstance(source, Transitions):
-        return _linked(source.following, past, positions)
+        return source.following.links(past, positions)
     return None
-
-
-def _linked(neighbours: Neighbours, past: IntArray, positions: IntArray) -> FloatArray:
-    found = np.zeros((len(past), len(positions)), np.float32)
-    known = np.flatnonzero(past < len(neighbours.items))
-    order = np.argsort(positions)
-    ordered = positions[order]
-    items, weights = neighbours.items[past[known]], neighbours.weights[past[known]]
-    at = np.minimum(np.searchsorted(ordered, items), len(ordered) - 1)
-    row, column = np.nonzero((ordered[at] == items) & (weights > 0))
-    found[known[row], order[at[row, column]]] = weights[row, column]
-    return found
 
 
 def reasons(
