@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import msgspec
 import numpy as np
 
 from shortlist.app import open_ranker
-from shortlist.arrays import IntArray
+from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.popular import Popular
 from shortlist.events.event import Event, EventType
@@ -35,9 +35,12 @@ DATA = ("ncf-ml-1m", "online-retail", "yoochoose-100k")
 KNOWN = (0, 1, 3, 5, 10)  # interactions after which people are asked for
 FIRST = max(KNOWN)
 WANTED = 10  # of the different items that come next, the first: the same for every number of interactions
-PEOPLE = 500
-LATE = 0.3  # of the events, the newest, in which the new people came
+PEOPLE = 1_000  # held out at most where times are positions
+LATE = 0.7  # of the events, the newest, in which the new people came
+WINDOWS = 6  # of those: each window's people are asked of models that know only what came before them
 DAY_MS = 86_400_000
+POPULAR = ("of all time", "of late")  # as the source has them
+METHODS = (*POPULAR, "ALS fold-in", "shortlist", "shortlist, exploring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,44 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Newcomers:
+    """People who are asked for. known: what the models that they are asked of may know."""
+
+    known: Interactions
+    people: list[Person]
+
+
+Figures = dict[str, FloatArray]
+"""(people, len(KNOWN)) NDCG@10 by method."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """By how much shortlist is ahead of another method, per person: mean and half of the 95 % interval."""
+
+    mean: float
+    margin: float
+
+    @classmethod
+    def of(cls, differences: FloatArray) -> Self:
+        """differences: (people,)."""
+        return cls(
+            float(differences.mean()), float(1.96 * differences.std(ddof=1) / np.sqrt(len(differences)))
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Curve:
-    """NDCG@10 by method, in the order of KNOWN; people: how many; margin: half of the 95 % interval of the
-    difference between shortlist and the better of the two others, per person."""
+    """NDCG@10 by method, and how far shortlist is ahead of the two others, in the order of KNOWN.
+
+    people: how many, in so many windows of time (1 where times are positions)."""
 
     data: str
     people: int
+    windows: int
     lines: dict[str, list[float]]
-    against_popular: list[float]
-    against_als: list[float]
+    of_popular: list[Ahead]
+    of_als: list[Ahead]
 
 
 class _Asked:
@@ -72,14 +104,28 @@ class _Asked:
         return [self.features]
 
 
-def held_out(data: Interactions) -> tuple[Interactions, list[Person]]:
-    """What models may know, and PEOPLE whom they do not know.
+def newcomers(data: Interactions) -> list[Newcomers]:
+    """People whom no model knows, beside what models may know.
 
-    Where times are times: the last who came, and what everybody did before the first of them came. Where they
-    are positions: people taken evenly, and everybody else. In yoochoose people are sessions.
-    Wanted is what came at a later time than the last of the first interactions, so that the rest of a basket
-    is no question.
+    Where times are times: those who came last, in windows of as many people each; models know what everybody
+    did before the first of a window came, so that all are asked at much the same distance. Where times are
+    positions: people taken evenly, and everybody else. In yoochoose people are sessions.
     """
+    found = _people(data)
+    if not has_calendar(data):
+        users = sorted(found)
+        step = max(1.0, len(users) / PEOPLE)
+        chosen = [users[int(n * step)] for n in range(min(PEOPLE, len(users)))]
+        return [Newcomers(kept(data, ~np.isin(data.users, chosen)), [found[user] for user in chosen])]
+    since = np.quantile(data.ts_s, 1 - LATE)
+    late = sorted((p for p in found.values() if p.ts_s[0] >= since), key=lambda person: person.ts_s[0])
+    parts = [late[len(late) * n // WINDOWS : len(late) * (n + 1) // WINDOWS] for n in range(WINDOWS)]
+    return [Newcomers(kept(data, data.ts_s < part[0].ts_s[0]), part) for part in parts if part]
+
+
+def _people(data: Interactions) -> dict[int, Person]:
+    """Everybody of whom enough is known, by code. Wanted is what came at a later time than the last of the
+    first interactions, so that the rest of a basket is no question."""
     ordered = by_user(data)
     found: dict[int, Person] = {}
     for user, rows in enumerate(pasts(data)):
@@ -92,27 +138,31 @@ def held_out(data: Interactions) -> tuple[Interactions, list[Person]]:
         wanted = wanted[~np.isin(wanted, items[:FIRST])][:WANTED]
         if len(wanted):
             found[user] = Person(items[:FIRST], ts[:FIRST].tolist(), wanted)
-    if has_calendar(data):
-        began = {user: found[user].ts_s[0] for user in found}
-        chosen = sorted(found, key=lambda user: (began[user], user))[-PEOPLE:]
-        chosen = [user for user in chosen if began[user] >= np.quantile(data.ts_s, 1 - LATE)]
-        start = min(began[user] for user in chosen)
-        keep = (data.ts_s < start) & ~np.isin(data.users, chosen)
-    else:
-        users = sorted(found)
-        step = max(1.0, len(users) / PEOPLE)
-        chosen = [users[int(n * step)] for n in range(min(PEOPLE, len(users)))]
-        keep = ~np.isin(data.users, chosen)
-    return kept(data, keep), [found[user] for user in chosen]
+    return found
 
 
 def curve(folder: Path, name: str, report: Report) -> Curve:
-    """Fit on everybody else, then ask for every person after each number of interactions."""
+    """Fit for each window, then ask for all of its people after each number of interactions."""
     trial = READERS[name](folder / name)[-1 if name == "ncf-ml-1m" else 0]
-    data, people = held_out(trial.data)
     settings = Settings(rules=RuleSettings(enabled=False))
-    fitted = fit(data, trial.items, settings, report)
-    return asked(trial, people, model_of(fitted, trial, data), settings, bool(data.purchases.any()))
+    parts: list[Figures] = []
+    for asked in newcomers(trial.data):
+        fitted = fit(asked.known, trial.items, settings, report)
+        model = model_of(fitted, trial, asked.known)
+        parts.append(answered(trial, asked.people, model, settings, bool(asked.known.purchases.any())))
+    together = {method: np.concatenate([part[method] for part in parts]) for method in parts[0]}
+    # The better of all time's and the last weeks'.
+    better = max(POPULAR, key=lambda method: together[method].mean())
+    lines = {"popularity": together[better]}
+    lines |= {method: values for method, values in together.items() if method not in POPULAR}
+    return Curve(
+        data=trial.name,
+        people=len(lines["popularity"]),
+        windows=len(parts),
+        lines={method: values.mean(axis=0).tolist() for method, values in lines.items()},
+        of_popular=_ahead(lines["shortlist"] - lines["popularity"]),
+        of_als=_ahead(lines["shortlist"] - lines["ALS fold-in"]),
+    )
 
 
 def model_of(fitted: Fitted, trial: Trial, data: Interactions) -> Model:
@@ -138,50 +188,38 @@ def model_of(fitted: Fitted, trial: Trial, data: Interactions) -> Model:
     )
 
 
-def asked(
+def answered(
     trial: Trial, people: Sequence[Person], model: Model, settings: Settings, is_purchases: bool
-) -> Curve:
-    """The curves of all methods over these people. Lists hold nothing of the past, whatever the method."""
+) -> Figures:
+    """All methods' figures of these people. Lists hold nothing of the past, whatever the method."""
     shown = snapshot(model, trial.items, None, settings.candidates)
     kind = EventType.PURCHASE if is_purchases else EventType.VIEW
     view = user_view(settings)
-    exploring = replace_explores(settings, "everyone")
     plain = _asker(shown, replace_explores(settings, "off"))
-    explored = _asker(shown, exploring)
+    explored = _asker(shown, replace_explores(settings, "everyone"))
     popular, als = model.sources["popular"], model.sources["als"]
     assert isinstance(popular, Popular)
     assert isinstance(als, Als)
-    # The better of all time's and the last weeks'.
-    lists_ = [np.argsort(-popular.statistics[row], kind="stable").astype(np.int32) for row in (0, 1)]
-    everything = max(
-        lists_, key=lambda ranked: np.mean([measure(ranked[:10], p.wanted, (10,))["NDCG@10"] for p in people])
-    )
-    figures: dict[str, list[list[float]]] = {}
-
+    liked = {
+        method: np.argsort(-popular.statistics[row], kind="stable").astype(np.int32)
+        for row, method in enumerate(POPULAR)
+    }
+    figures = {method: np.zeros((len(people), len(KNOWN)), np.float32) for method in METHODS}
     for number, person in enumerate(people):
-        for known in KNOWN:
+        for point, known in enumerate(KNOWN):
             features = past_of(person, known, trial, kind, view)
-            seen = person.items[:known]
+            # Nothing to fold in yet: what most people like stands for it.
             lists = {
-                "popularity": everything,
-                "ALS fold-in": _by_als(als, features, shown, settings) if known else everything,
+                **liked,
+                "ALS fold-in": _by_als(als, features, shown, settings) if known else liked[POPULAR[0]],
                 "shortlist": plain(features, number),
                 "shortlist, exploring": explored(features, number),
             }
             for method, ranked in lists.items():
                 top = ranked[: 10 + FIRST]
-                top = top[~np.isin(top, seen)][:10]
-                value = measure(top, person.wanted, (10,))["NDCG@10"]
-                figures.setdefault(method, [[] for _ in KNOWN])[KNOWN.index(known)].append(value)
-    means = {method: [float(np.mean(v)) for v in rows] for method, rows in figures.items()}
-    ours = [np.array(rows) for rows in figures["shortlist"]]
-    return Curve(
-        data=trial.name,
-        people=len(people),
-        lines=means,
-        against_popular=[_error(a, np.array(b)) for a, b in zip(ours, figures["popularity"], strict=True)],
-        against_als=[_error(a, np.array(b)) for a, b in zip(ours, figures["ALS fold-in"], strict=True)],
-    )
+                top = top[~np.isin(top, person.items[:known])][:10]
+                figures[method][number, point] = measure(top, person.wanted, (10,))["NDCG@10"]
+    return figures
 
 
 def past_of(person: Person, known: int, trial: Trial, kind: EventType, view: FeatureView) -> Features:
@@ -227,6 +265,6 @@ def _by_als(als: Als, features: Features, shown: Snapshot, settings: Settings) -
     return np.argsort(-(als.factors @ user), kind="stable").astype(np.int32)
 
 
-def _error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Half of the 95 % interval of the mean difference, person by person."""
-    return float(1.96 * (ours - theirs).std(ddof=1) / np.sqrt(len(ours)))
+def _ahead(differences: FloatArray) -> list[Ahead]:
+    """differences: (people, len(KNOWN))."""
+    return [Ahead.of(values) for values in differences.T]

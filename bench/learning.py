@@ -1,7 +1,9 @@
 """What the first interactions of somebody new teach: NDCG@10 after 0, 1, 3, 5 and 10 of them, on public data.
 
-People are held out of training altogether. Measured against popularity and ALS fold-in alone, exploration
-off, rules off; and once more exploring, which is the price of learning about them. `--svg FILE` draws it.
+No model knows them. Where times are times they are asked window by window, each of models of what came before
+it (a rolling origin), so that there are enough of them. Measured against popularity and ALS fold-in alone,
+exploration off, rules off; and once more exploring, which is the price of learning about them. `--svg FILE`
+draws it.
 """
 
 import argparse
@@ -46,12 +48,15 @@ def main() -> None:
 
 def told(one: Curve, seconds: float) -> None:
     """Print a curve as a table."""
-    print(f"{one.data}: {one.people} people, NDCG@10 after so many interactions ({seconds:.0f} s)")
-    print(f"  {'':24}" + "".join(f"{n:>8}" for n in KNOWN))
+    print(
+        f"{one.data}: {one.people} people in {one.windows} windows, NDCG@10 after so many interactions "
+        f"({seconds:.0f} s)"
+    )
+    print(f"  {'':22}" + "".join(f"{n:>16}" for n in KNOWN))
     for method, values in one.lines.items():
-        print(f"  {method:24}" + "".join(f"{value:8.4f}" for value in values))
-    print(f"  {'± against popularity':24}" + "".join(f"{value:8.4f}" for value in one.against_popular))
-    print(f"  {'± against ALS':24}" + "".join(f"{value:8.4f}" for value in one.against_als))
+        print(f"  {method:22}" + "".join(f"{value:16.4f}" for value in values))
+    for other, ahead in (("popularity", one.of_popular), ("ALS", one.of_als)):
+        print(f"  {f'ahead of {other}':22}" + "".join(f"{a.mean:+9.4f} ±{a.margin:.4f}" for a in ahead))
 
 
 if __name__ == "__main__":
