@@ -39,7 +39,7 @@ from shortlist.serving.cache_memory import MemorySlateCache
 from shortlist.serving.serving import Serving, clock_ms
 from shortlist.settings import Settings
 from shortlist.training.fit import Options, encoded, fit_sources, fit_tfidf, limits
-from shortlist.training.ranker import FittedRanker, sized
+from shortlist.training.ranker import FittedRanker, sized, start_of
 from shortlist.training.rows import Seen, rows_of
 from shortlist.training.windows import windows
 
@@ -140,7 +140,8 @@ def _ranker(sources: dict[str, TrainedSource], data: Interactions) -> FittedRank
         chain, windows(data, 7)[1].cases[:CASES], now_s=NOW_S, size=len(data.item_ids),
         seen=Seen(bought=False, viewed=True), negatives=120, seed=7, report=_said, stage="features",
     )  # fmt: skip
-    return sized(rows, chain.feature_names, TREES, Calibration(), threads=1, seed=7)
+    start = start_of(untrained(), chain.feature_names)
+    return sized(rows, chain.feature_names, TREES, Calibration(), start=start, threads=1, seed=7)
 
 
 def _save(

@@ -123,3 +123,11 @@ def test_threads_do_not_disturb_each_other(scorer: Scorer) -> None:
 def test_no_model_is_a_clear_error() -> None:
     with pytest.raises(ScorerUnavailable, match="ranker 7 cannot be loaded"):
         SCORERS["onnx"](b"nothing of the kind")
+
+
+def test_what_the_trees_start_from_is_added(booster: Any) -> None:
+    features, start = rows(300), np.array([0.0, 2.0, -1.0], np.float32)
+    model = to_onnx(booster, len(NAMES), start=start)
+    scorer = OnnxScorer(model, feature_names=NAMES, calibration=CALIBRATION, model_version="7")
+    expected = CALIBRATION.probability(booster.predict(features) + features @ start)
+    np.testing.assert_allclose(scorer.score(features, timeout_s=1.0), expected, atol=1e-5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shortlist.training.ranker import NEGATIVES, blended, calibrated, thinned, together
+from shortlist.training.ranker import NEGATIVES, blended, calibrated, start_of, thinned, together, trained
 from shortlist.training.rows import NEXT, Rows, ndcg
 
 
@@ -60,3 +60,29 @@ def test_thinning_keeps_what_came_true() -> None:
     assert (some.groups == NEGATIVES + 1).all()
     assert (some.grades == NEXT).sum() == 60
     assert len(together([some, some]).groups) == 120
+
+
+def test_the_ranker_starts_from_the_blend() -> None:
+    """Where its trees have nothing to add, the blend's order is kept."""
+    learn, later = rows(1), rows(2)
+    blend, value, _ = blended(learn, later, NAMES)
+    start = start_of(blend, NAMES)
+    assert start.tolist() == pytest.approx([0, blend.weights["als"], 0, blend.weights["popular"]])
+    _, scores = trained(learn, later, NAMES, start=start, threads=1, seed=1)
+    assert ndcg(later, scores) >= value - 0.02
+
+
+def test_a_case_counts_the_same_however_much_it_took() -> None:
+    """Many take one item that the first source says, one takes a hundred that the second says."""
+    many, one = rows(3, cases=20), rows(4, cases=1, candidates=300)
+    one.grades[:] = 0
+    one.grades[np.argsort(-one.features[:, 3])[:100]] = NEXT
+    blend, _, _ = blended(together([many, one]), rows(2), NAMES)
+    assert blend.weights["als"] > blend.weights["popular"]
+
+
+def test_nothing_that_came_true_teaches_no_blend() -> None:
+    nothing = rows(1, cases=3)
+    nothing.grades[:] = 0
+    blend, _, _ = blended(nothing, rows(2), NAMES)
+    assert min(blend.weights.values()) >= 0

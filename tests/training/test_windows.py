@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.events.interactions import Interactions
+from shortlist.training.rows import Seen
 from shortlist.training.windows import NEW_SHARE, NEW_STEPS, SHORTENED, Window, has_calendar, kept, windows
 from tests.training.made import aimless, orderly, walks
 
@@ -104,6 +105,10 @@ def test_where_times_are_times_some_pasts_are_cut_to_their_last_items() -> None:
     whole = learn.cases[0]
     assert short[0].items.tolist() == whole.items[-NEW_STEPS[0] :].tolist()
     assert short[0].relevant.tolist() == whole.relevant.tolist()
+    # What models know that they had is neither asked for nor proposed.
+    assert sorted({*short[0].items, *short[0].cut}) == sorted(set(whole.items))
+    allowed = Seen(bought=True, viewed=True).allowed(short[0], 20)
+    assert np.flatnonzero(~allowed).tolist() == short[0].cut.tolist()
     assert min(len(case.items) for case in later.cases) > max(NEW_STEPS)
 
 

@@ -34,7 +34,7 @@ from shortlist.ranking.chain import Chain
 from shortlist.settings import CandidateSettings, Settings, TrainingSettings
 from shortlist.training.cases import known
 from shortlist.training.held_out import HeldOut, held_out, with_new
-from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, together, trained
+from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, start_of, together, trained
 from shortlist.training.rows import Rows, Seen, ndcg, rows_of
 from shortlist.training.windows import Window, windows
 
@@ -255,7 +255,8 @@ def _second_stage(
         return None, blend, metrics
     report("ranker", 0.0)
     threads = training.threads or 1  # more only by the setting: see `ranker.parameters`
-    ranker, scores = trained(learned, checked, names, threads=threads, seed=training.seed)
+    start = start_of(blend, names)
+    ranker, scores = trained(learned, checked, names, start=start, threads=threads, seed=training.seed)
     metrics["ndcg.ranker"] = ndcg(checked, scores)
     if metrics["ndcg.ranker"] <= blend_ndcg:
         log.info("the blend orders", ranker=metrics["ndcg.ranker"], blend=blend_ndcg)

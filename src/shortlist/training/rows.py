@@ -47,6 +47,7 @@ class Seen:
             allowed[case.items[~case.purchases]] = False
         if not self.bought:
             allowed[case.items[case.purchases]] = False
+        allowed[case.cut] = False
         return allowed
 
 

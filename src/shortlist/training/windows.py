@@ -187,6 +187,7 @@ def _last(case: Case, n: int) -> Case:
         weights=case.weights[-n:],
         sessions=case.sessions[-n:],
         purchases=case.purchases[-n:],
+        cut=np.setdiff1d(case.items[:-n], case.items[-n:]),
     )
 
 
