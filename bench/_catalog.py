@@ -39,6 +39,7 @@ from shortlist.serving.cache_memory import MemorySlateCache
 from shortlist.serving.serving import Serving, clock_ms
 from shortlist.settings import Settings
 from shortlist.training.fit import Options, encoded, fit_sources, fit_tfidf, limits
+from shortlist.training.order import most_taken_first
 from shortlist.training.ranker import FittedRanker, sized, start_of
 from shortlist.training.rows import Seen, rows_of
 from shortlist.training.windows import windows
@@ -110,6 +111,7 @@ def fitted_model(size: int) -> Model:
     if not is_usable:  # none yet, or one of other code
         shutil.rmtree(folder, ignore_errors=True)
     data, table = interactions(size, min(size, 15_000), 20), ItemTable(items_of(size), 1)
+    data, table = most_taken_first(data, table)  # as training does
     if not (folder / artifacts.MANIFEST).exists():
         began = time.perf_counter()
         print(f"fitting a model of {size} items (once)", file=sys.stderr)
@@ -117,7 +119,7 @@ def fitted_model(size: int) -> Model:
         training = Settings().training
         encoder, texts = encoded(table, size, training, _said, fit_tfidf)
         sources = fit_sources(data, table, training, options, _said, "models", texts)
-        _save(folder, size, sources, encoder, _ranker(sources, data))
+        _save(folder, data.item_ids, sources, encoder, _ranker(sources, data))
         print(f" fitted in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     model = load_model(folder, "1", OnnxScorer)
     assert model.ranker is not None
@@ -125,7 +127,7 @@ def fitted_model(size: int) -> Model:
         ranker = _ranker(model.sources, data)
         shutil.move(folder, aside := folder.with_suffix(".old"))
         assert model.encoder is not None
-        _save(folder, size, load_model(aside, "1", OnnxScorer).sources, model.encoder, ranker)
+        _save(folder, data.item_ids, load_model(aside, "1", OnnxScorer).sources, model.encoder, ranker)
         shutil.rmtree(aside)
         model = load_model(folder, "1", OnnxScorer)
     return model
@@ -145,13 +147,17 @@ def _ranker(sources: dict[str, TrainedSource], data: Interactions) -> FittedRank
 
 
 def _save(
-    folder: Path, items: int, sources: dict[str, TrainedSource], encoder: Encoder, ranker: FittedRanker
+    folder: Path,
+    item_ids: list[str],
+    sources: dict[str, TrainedSource],
+    encoder: Encoder,
+    ranker: FittedRanker,
 ) -> None:
     artifacts.save(
         Artifact(
             trained_ms=int(NOW_S * 1000),
             data_end_s=NOW_S,
-            item_ids=[f"item-{number}" for number in range(items)],
+            item_ids=item_ids,
             sources={name: source.arrays() for name, source in sources.items()},
             encoder=encoder.arrays(),
             ranker=ranker.onnx,
@@ -172,7 +178,8 @@ def _said(stage: str, done: float) -> None:
 @contextmanager
 def shop(size: int, users: int, settings: Settings) -> Iterator[Fitted]:
     """A running `Serving` over a catalog of `size`, with `users` whose pasts are 5 to 200 long."""
-    model, table = fitted_model(size), ItemTable(items_of(size), 1)
+    model = fitted_model(size)
+    table = ItemTable(items_of(size), 1, order=model.item_ids)
     with TemporaryDirectory() as folder:
         database = open_database(Home(Path(folder)))
         log = RocksLog(database, {EVENTS: 16, SERVED: 8, ITEMS: 1})

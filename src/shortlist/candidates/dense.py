@@ -28,8 +28,8 @@ class DenseSource(TrainedSource):
 
     @abstractmethod
     def scores(self, query: Query) -> FloatArray | Sums | None:
-        """(items known,) its raw scores, at most 0 where it proposes nothing; sums as they come, since to
-        narrow 100k of them takes as long as to make them.
+        """Its raw scores of items by position, at most 0 where it proposes nothing; of the items after the
+        last, too. Sums as they come, since to narrow 100k of them takes as long as to make them.
 
         None: it knows nothing of this user."""
 

@@ -58,17 +58,16 @@ class Neighbours:
         return len(self.items)
 
     def sum(self, of: IntArray, weights: FloatArray) -> Sums:
-        """(n,) what the items `of` lend to every item: Σ weights × link."""
+        """What the items `of` lend to every item up to the last one that has a link: Σ weights × link."""
         return self.sums(of, weights)[0]
 
     def sums(self, of: IntArray, *weights: FloatArray) -> list[Sums]:
         """`sum` for several weights of the same items: their rows are read once."""
         if not len(of):
-            return [np.zeros(len(self.items)) for _ in weights]
+            return [np.zeros(0) for _ in weights]
         items, links = self.items.take(of, axis=0).ravel(), self.weights.take(of, axis=0)
         return [
-            np.asarray(np.bincount(items, (links * each[:, None]).ravel(), len(self.items)), np.float64)
-            for each in weights
+            np.asarray(np.bincount(items, (links * each[:, None]).ravel()), np.float64) for each in weights
         ]
 
     def links(self, of: IntArray, positions: IntArray) -> FloatArray:

@@ -78,8 +78,8 @@ class Session(DenseSource):
         events = self.events.take(near, axis=0)
         at, matched = _last_shared(events, current, len(self.rarity))
         lent = NEAR_SHARED[at] * (similarity * matched)[:, None]
-        total = np.bincount((events + 1).ravel(), lent.ravel(), len(self.rarity) + 1)[1:]  # padding left out
-        return np.multiply(total, self.rarity, out=np.asarray(total, np.float64))
+        total = np.bincount((events + 1).ravel(), lent.ravel())[1:]  # padding left out
+        return np.multiply(total, self.rarity[: len(total)], out=np.asarray(total, np.float64))
 
     def _nearest(self, current: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
         """The sessions that share most, and Σ weight of the shared items."""
