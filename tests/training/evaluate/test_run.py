@@ -1,5 +1,6 @@
 """A whole evaluation, small: the same questions to every method, and a table of the answers."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from shortlist.progress import silent
 from shortlist.ranking.scorer_onnx import OnnxScorer
 from shortlist.settings import Settings, TrainingSettings
 from shortlist.training.cases import Case
+from shortlist.training.evaluate.baselines import baselines
 from shortlist.training.evaluate.datasets import READERS, DataMissing, trials
 from shortlist.training.evaluate.run import Line, run
 from shortlist.training.evaluate.table import drawn
@@ -46,6 +48,14 @@ def lines(trial: Trial) -> dict[str, Line]:
         Console(width=100, file=page).print(drawn(trial, result))
         assert "plain ALS" in page.getvalue()
     return {line.method: line for line in result.lines}
+
+
+def test_every_baseline_scores_items_that_nobody_took_too(trial: Trial) -> None:
+    more = replace(trial.data, item_ids=[*trial.data.item_ids, "x", "y"])
+    wide = replace(trial, data=more, items=items(32))
+    als = {"regularization": 1.0, "confidence": 10.0}
+    for method in baselines(wide, SETTINGS.training, als):
+        assert method.scores(trial.cases[0]).shape == (32,), method.name
 
 
 def test_every_method_is_asked_the_same(lines: dict[str, Line]) -> None:

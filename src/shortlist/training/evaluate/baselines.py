@@ -89,7 +89,10 @@ class Knn(Baseline):
     def scores(self, case: Case) -> FloatArray:
         """Σ similarity to the different items of the past."""
         items = np.unique(case.items[case.items >= 0]).astype(np.int32)
-        return self._similar.sum(items, np.ones(len(items), np.float32)).astype(np.float32)
+        found = np.zeros(len(self._similar), np.float32)
+        sums = self._similar.sum(items, np.ones(len(items), np.float32))
+        found[: len(sums)] = sums
+        return found
 
 
 class Ease(Baseline):
