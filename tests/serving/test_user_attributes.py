@@ -173,10 +173,12 @@ def test_batch_and_why_say_what_is_served(shop: Shop, model: Model) -> None:
         for case in (Case("u", seen, without=sale), Case("new", Features())):
             known = replace(case, attributes={"colour": colour})
             assert kinds([row.item for row in batch.rows(known)]) == letter
-    said = explain("u", "c0", seen, now, shop.settings, EACH, {"colour": "blue"})
-    assert said.place
-    assert said.features["user:colour"] == model.codes.codes[0].values.index("blue")
-    assert not explain("u", "c0", seen, now, shop.settings, EACH, {"colour": "green"}).place
+    served = [row.item for row in batch.rows(Case("u", seen, attributes={"colour": "blue"}))]
+    for place, item_id in enumerate(served, start=1):
+        said = explain("u", item_id, seen, now, shop.settings, EACH, {"colour": "blue"})
+        assert said.place == place
+        assert said.features["user:colour"] == model.codes.codes[0].values.index("blue")
+    assert not explain("u", served[-1], seen, now, shop.settings, EACH, {"colour": "green"}).place
 
 
 def test_a_slate_does_without_attributes_that_do_not_come(shop: Shop, model: Model) -> None:
