@@ -3,6 +3,8 @@
 Every adapter in SQL (items, outbox, embeddings) works on the one engine that is opened here.
 """
 
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from shortlist.catalog.store import CatalogError, CatalogUnavailable
 CHUNK = 900
 # How long a writer waits for another process's; a put of 100k items takes 4 s.
 BUSY_S = 30.0
+TURN_MS = 100  # of a wait while a new file is turned to WAL
 
 T = TypeVar("T")
 
@@ -84,8 +87,18 @@ def _engine(url: str, path: Path) -> AsyncEngine:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
+    # WAL: other processes read while one writes. To turn a new file to it takes all its locks: of several
+    # that try at once each may hold what another waits for, so each lets go soon and tries again.
+    cursor.execute(f"PRAGMA busy_timeout = {TURN_MS}")
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")  # other processes read while one writes
     cursor.execute("PRAGMA synchronous = FULL")  # an answered write outlives the power
     cursor.close()
 
