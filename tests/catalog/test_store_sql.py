@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from shortlist.catalog import migrate, schema
+from shortlist.catalog import engine, migrate, schema
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import CatalogError, CatalogUnavailable
 from shortlist.catalog.store_sql import open_sql
@@ -75,6 +75,22 @@ def test_two_that_open_a_new_database_at_once_both_get_it(tmp_path: Path) -> Non
         return await asyncio.gather(*(opened(tmp_path / "c.sqlite") for _ in range(4)))
 
     assert asyncio.run(both()) == [0] * 4
+
+
+def test_a_database_that_may_only_be_read_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_S", 3_600.0)  # it is not busy: waiting would not help
+    path = tmp_path / "c.sqlite"
+    with sqlite3.connect(path) as plain:
+        plain.execute("CREATE TABLE other (id)")
+
+    async def main() -> None:
+        async with asyncio.timeout(20), open_sql(f"sqlite:///file:{path}?mode=ro&uri=true", path):
+            pass
+
+    with pytest.raises(CatalogUnavailable, match="readonly"):
+        asyncio.run(main())
 
 
 def test_other_processes_read_while_a_write_is_under_way(tmp_path: Path) -> None:

@@ -95,8 +95,9 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
             break
-        except sqlite3.OperationalError:
-            if time.monotonic() >= until:
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the rest says why it is
+            if not is_busy or time.monotonic() >= until:
                 raise
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     cursor.execute("PRAGMA synchronous = FULL")  # an answered write outlives the power
