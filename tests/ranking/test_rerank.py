@@ -1,14 +1,13 @@
 """The rules of re-ranking, alone."""
 
 from collections import Counter
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.catalog.table import ItemTable
+from shortlist.catalog.table import Columns, ItemTable
 from shortlist.ranking.rerank import boosted, cut, passes, ranking, rerank
 from shortlist.settings import RuleSettings
 
@@ -23,15 +22,21 @@ def table(
     servable: list[bool] | None = None,
     margins: list[float] | None = None,
 ) -> ItemTable:
-    """The four columns that the rules read."""
+    """The columns that the rules read."""
     n = len(categories)
-    columns: Any = SimpleNamespace(
+    columns = Columns(
+        servable=np.array(servable or [True] * n, bool),
         category=np.array(categories, np.int32),
         brand=np.array(brands or [-1] * n, np.int32),
-        servable=np.array(servable or [True] * n, bool),
+        price=np.full(n, np.nan, np.float32),
         margin=np.array(margins or [np.nan] * n, np.float32),
+        added_ms=np.zeros(n, np.int64),
+        group=None,
+        version=1,
     )
-    return cast(ItemTable, columns)
+    made = ItemTable([], 1)
+    made.columns = columns
+    return made
 
 
 def ints(*values: int) -> Any:

@@ -28,8 +28,9 @@ class DenseSource(TrainedSource):
 
     @abstractmethod
     def scores(self, query: Query) -> FloatArray | Sums | None:
-        """Its raw scores of items by position, at most 0 where it proposes nothing; of the items after the
-        last, too. Sums as they come, since to narrow 100k of them takes as long as to make them.
+        """(m,) its raw scores of the items at the first m positions, at most 0 where it proposes nothing;
+        nothing at all of the items after these. Sums as they come, since to narrow 100k of them takes as long
+        as to make them.
 
         None: it knows nothing of this user."""
 

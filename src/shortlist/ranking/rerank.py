@@ -93,9 +93,8 @@ def passes(
     category: int = -1,
 ) -> BoolArray:
     """(n,) whether each item may be in a slate at all. These rules never give way."""
-    keep: BoolArray = table.servable[positions]
-    if rules.enabled:
-        keep &= ~(table.margin[positions] < rules.min_margin)  # a NaN is below nothing: it passes
+    able = table.columns.worth(rules.min_margin) if rules.enabled else table.servable
+    keep: BoolArray = able[positions]
     if category >= 0:
         keep &= table.category[positions] == category
     if exclude is not None and len(exclude):

@@ -7,6 +7,7 @@ from threading import Lock
 from shortlist.serving.cache import Pool
 from shortlist.serving.hot import Hot, Page
 from shortlist.serving.known import Known, Track
+from shortlist.serving.on_loop import give
 from shortlist.serving.slate import Ask
 from shortlist.serving.snapshot import Snapshot
 
@@ -73,7 +74,7 @@ class Flight:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Landed | None] = loop.create_future()
         self.waiters.append(waiter)
-        timer = loop.call_later(seconds, _give, waiter, None)
+        timer = loop.call_later(seconds, give, waiter, None)
         waiter.add_done_callback(lambda _: timer.cancel())
         return waiter
 
@@ -81,14 +82,9 @@ class Flight:
         """Tell everybody who waits."""
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:
-            _give(waiter, landed)
+            give(waiter, landed)
 
     def serves(self, track: Track, snapshot: Snapshot) -> bool:
         """Whether it will answer what is asked now."""
         is_current = self.moves in (-1, track.moves)
         return self.track is track and self.snapshot is snapshot and is_current
-
-
-def _give(waiter: "asyncio.Future[Landed | None]", landed: Landed | None) -> None:
-    if not waiter.done():
-        waiter.set_result(landed)

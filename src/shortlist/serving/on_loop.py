@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class OnLoop:
@@ -34,3 +36,9 @@ class OnLoop:
             loop.call_soon_threadsafe(work)
         except RuntimeError:  # the loop was closed
             log.debug("event loop closed")
+
+
+def give(future: "asyncio.Future[T]", result: T) -> None:
+    """Tell whoever waits, unless they have left. On the loop."""
+    if not future.done():
+        future.set_result(result)

@@ -4,7 +4,6 @@ Threads: everything here runs on the event loop unless it says otherwise. Hits c
 workers compute pools; the processor's thread tells of folds; the model watcher's thread swaps models.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -419,7 +418,7 @@ class Serving:
         """Raises AskInvalid naming a category or attribute that no item has."""
         table = now_snapshot.table
         if not names.are_known(table, category, where):
-            refused = await asyncio.to_thread(names.unknown, table, category, where, is_shop)
+            refused = await self.aside(partial(names.unknown, table, category, where, is_shop))
             if refused is not None:
                 raise refused
 

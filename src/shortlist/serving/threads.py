@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from shortlist.ranking.chain import Steps
 from shortlist.serving.gather import Gatherer
-from shortlist.serving.on_loop import OnLoop
+from shortlist.serving.on_loop import OnLoop, give
 from shortlist.serving.workers import Workers
 from shortlist.settings import Settings
 
@@ -67,17 +67,12 @@ def _told(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]") -> Itera
     """Whoever awaits the future is told what comes, or what is raised, within; on any thread."""
 
     def tell(result: T) -> None:
-        loop.call_soon_threadsafe(_succeed, future, result)
+        loop.call_soon_threadsafe(give, future, result)
 
     try:
         yield tell
     except Exception as error:  # it is raised where the work was asked for
         loop.call_soon_threadsafe(_fail, future, error)
-
-
-def _succeed(future: "asyncio.Future[T]", result: T) -> None:
-    if not future.done():
-        future.set_result(result)
 
 
 def _fail(future: "asyncio.Future[T]", error: Exception) -> None:
