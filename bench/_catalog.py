@@ -39,8 +39,9 @@ from shortlist.serving.cache_memory import MemorySlateCache
 from shortlist.serving.serving import Serving, clock_ms
 from shortlist.settings import Settings
 from shortlist.training.fit import Options, encoded, fit_sources, fit_tfidf, limits
+from shortlist.training.ground import Ground
 from shortlist.training.order import most_taken_first
-from shortlist.training.ranker import FittedRanker, sized, start_of
+from shortlist.training.ranker import FittedRanker, sized
 from shortlist.training.rows import Seen, rows_of
 from shortlist.training.windows import windows
 
@@ -142,8 +143,8 @@ def _ranker(sources: dict[str, TrainedSource], data: Interactions) -> FittedRank
         chain, windows(data, 7)[1].cases[:CASES], now_s=NOW_S, size=len(data.item_ids),
         seen=Seen(bought=False, viewed=True), negatives=120, seed=7, report=_said, stage="features",
     )  # fmt: skip
-    start = start_of(untrained(), chain.feature_names)
-    return sized(rows, chain.feature_names, TREES, Calibration(), start=start, threads=1, seed=7)
+    ground = Ground.of(untrained(), chain.feature_names, rows)
+    return sized(rows, ground, TREES, Calibration(), threads=1, seed=7)
 
 
 def _save(

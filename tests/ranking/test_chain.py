@@ -131,3 +131,13 @@ def test_a_blend_ignores_sources_it_has_no_weight_for() -> None:
     scores = BLEND.score(raw, 2)
     assert scores[0] > scores[1]
     assert BLEND.score({}, 2).tolist() == BLEND.score({"near": np.zeros(2, np.float32)}, 2).tolist()
+
+
+def test_the_blend_gives_items_that_nobody_touched_their_lead() -> None:
+    """Nobody took the second."""
+    raw = {"near": np.array([1.0, 0.5, 0.5], np.float32), "popular": np.array([3.0, 0.0, 1.0], np.float32)}
+    plain, leading = Blend({"near": 2.0}), Blend({"near": 2.0}, new=0.5)
+    odds = [np.log(said / (1 - said)) for said in (plain.score(raw, 3), leading.score(raw, 3))]
+    np.testing.assert_allclose(odds[1] - odds[0], [0, 0.5, 0], atol=1e-5)
+    without = {"near": raw["near"]}  # late: who is new is not known
+    np.testing.assert_allclose(leading.score(without, 3), plain.score(without, 3))

@@ -12,6 +12,7 @@ import pytest
 from shortlist.candidates.attributes import UserCodes
 from shortlist.ranking.scorer import Calibration, Scorer, ScorerUnavailable
 from shortlist.ranking.scorer_onnx import OnnxScorer
+from shortlist.training.ground import Ground
 from shortlist.training.ranker import to_onnx
 
 NAMES = ("first", "second", "third")
@@ -125,9 +126,19 @@ def test_no_model_is_a_clear_error() -> None:
         SCORERS["onnx"](b"nothing of the kind")
 
 
-def test_what_the_trees_start_from_is_added(booster: Any) -> None:
-    features, start = rows(300), np.array([0.0, 2.0, -1.0], np.float32)
-    model = to_onnx(booster, len(NAMES), start=start)
-    scorer = OnnxScorer(model, feature_names=NAMES, calibration=CALIBRATION, model_version="7")
-    expected = CALIBRATION.probability(booster.predict(features) + features @ start)
-    np.testing.assert_allclose(scorer.score(features, timeout_s=1.0), expected, atol=1e-5)
+@pytest.mark.parametrize(("quiet", "lead"), [(0, 0.0), (3, 0.0), (0, 0.5), (3, 0.5)])
+def test_what_the_trees_stand_on_is_in_the_model(booster: Any, quiet: int, lead: float) -> None:
+    """The blend's sum; nothing from the trees where a past is short; a lead where nobody touched the item."""
+    features = rows(300)
+    features[:, 1] = np.random.default_rng(3).integers(1, 7, 300)
+    features[::3, 2] = 0
+    names = ("als", "history", "popular")
+    ground = Ground(names, np.array([0.0, 2.0, -1.0], np.float32), quiet, lead)
+    model = to_onnx(booster, len(names), ground=ground)
+    scorer = OnnxScorer(model, feature_names=names, calibration=CALIBRATION, model_version="7")
+    heard = features[:, 1] > quiet
+    expected = booster.predict(features) * heard + 2 * features[:, 1] - features[:, 2]
+    expected[features[:, 2] == 0] += lead
+    np.testing.assert_allclose(ground.scores(features, booster.predict(features)), expected, atol=1e-5)
+    said = scorer.score(features, timeout_s=1.0)
+    np.testing.assert_allclose(said, CALIBRATION.probability(expected), atol=1e-5)

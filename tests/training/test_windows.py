@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.events.interactions import Interactions
-from shortlist.training.rows import Seen
-from shortlist.training.windows import NEW_SHARE, NEW_STEPS, SHORTENED, Window, has_calendar, kept, windows
+from shortlist.training.windows import NEW_SHARE, NEW_STEPS, Window, has_calendar, kept, windows
 from tests.training.made import aimless, orderly, walks
 
 
@@ -94,24 +93,6 @@ def test_where_times_are_positions_some_people_are_new_to_every_model() -> None:
     assert min(len(case.items) for case in later.cases) == 29  # who chooses is asked as before
 
 
-def test_where_times_are_times_some_pasts_are_cut_to_their_last_items() -> None:
-    learn, later = asked(walks(orderly(40, 30, 20), n_items=20))
-    first = next(
-        index for index in range(1, len(learn.cases)) if len(learn.cases[index].items) == NEW_STEPS[0]
-    )
-    short = learn.cases[first:]
-    assert len(short) == len(learn.cases[:first])  # fewer than FEW_CASES: every one
-    assert all(len(case.items) in NEW_STEPS for case in short)
-    whole = learn.cases[0]
-    assert short[0].items.tolist() == whole.items[-NEW_STEPS[0] :].tolist()
-    assert short[0].relevant.tolist() == whole.relevant.tolist()
-    # What models know that they had is neither asked for nor proposed.
-    assert sorted({*short[0].items, *short[0].cut}) == sorted(set(whole.items))
-    allowed = Seen(bought=True, viewed=True).allowed(short[0], 20)
-    assert np.flatnonzero(~allowed).tolist() == short[0].cut.tolist()
-    assert min(len(case.items) for case in later.cases) > max(NEW_STEPS)
-
-
 def test_where_cases_are_few_the_window_before_is_learned_from_too() -> None:
     data = walks(orderly(40, 30, 20), n_items=20)
     (before, newest), later = windows(data, seed=1)
@@ -121,13 +102,6 @@ def test_where_cases_are_few_the_window_before_is_learned_from_too() -> None:
     again = windows(data, seed=1)[0]
     for one, other in zip((before, newest), again, strict=True):
         assert [case.items.tolist() for case in one.cases] == [case.items.tolist() for case in other.cases]
-
-
-def test_where_cases_are_many_one_in_four_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shortlist.training.windows.FEW_CASES", 10)
-    (only,), _ = windows(walks(orderly(40, 30, 20), n_items=20), seed=1)
-    short = sum(len(case.items) in NEW_STEPS for case in only.cases)
-    assert short == len(range(0, len(only.cases) - short, SHORTENED))
 
 
 @pytest.mark.parametrize("calendar", [True, False])

@@ -9,15 +9,17 @@ from shortlist.arrays import FloatArray
 
 
 class Blend(Struct, frozen=True):
-    """score = sigmoid(bias + Σ weight × score / its largest among the candidates).
+    """score = sigmoid(bias + Σ weight × score / its largest among the candidates + new, if nobody had it).
 
     weights: by source name; a source without one counts `default`. Weights are never negative, so that
-    a source can only lift what it proposes.
+    a source can only lift what it proposes. new: the lead of items that nobody touched before training, of
+    which most sources know nothing.
     """
 
     weights: dict[str, float] = {}
     bias: float = -4.0
     default: float = 0.0
+    new: float = 0.0
 
     def score(self, raw: Mapping[str, FloatArray], size: int) -> FloatArray:
         """(size,) probabilities. raw: by source name, (size,) raw scores aligned with the candidates."""
@@ -27,6 +29,8 @@ class Blend(Struct, frozen=True):
             largest = values.max(initial=0.0)
             if weight and largest > 0:
                 total += weight * (values / largest)
+        if self.new and "popular" in raw:
+            total += self.new * (raw["popular"] <= 0)
         return (1 / (1 + np.exp(-total))).astype(np.float32)
 
 

@@ -20,7 +20,6 @@ class Case:
     items, ts_s, weights, sessions, purchases: the past, oldest first. relevant: distinct items of the very
     next step. later: distinct others that came after it. among: the only items to rank; None: all there are.
     user: their code; -1 where nothing depends on who it is. attributes: theirs, encoded; None: none is known.
-    cut: items that they had before the past that is told here: they are neither asked for nor proposed.
     """
 
     items: IntArray
@@ -33,7 +32,6 @@ class Case:
     among: IntArray | None = None
     user: int = -1
     attributes: FloatArray | None = None
-    cut: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
 
     def query(self, now_s: float) -> Query:
         """As serving would make it."""

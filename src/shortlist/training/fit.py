@@ -33,8 +33,9 @@ from shortlist.ranking.blend import Blend, untrained, with_repeats
 from shortlist.ranking.chain import Chain
 from shortlist.settings import CandidateSettings, Settings, TrainingSettings
 from shortlist.training.cases import known
+from shortlist.training.ground import Ground
 from shortlist.training.held_out import HeldOut, held_out, with_new
-from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, start_of, together, trained
+from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, together, trained
 from shortlist.training.rows import Rows, Seen, ndcg, rows_of
 from shortlist.training.windows import Window, windows
 
@@ -249,14 +250,15 @@ def _second_stage(
     names = newest.feature_names
     if min(len(learned.groups), len(checked.groups)) < LEAST_CASES:
         return None, untrained(), {}
-    blend, blend_ndcg, alone = blended(learned, checked, names)
+    new = 1 - asked.size / len(items)
+    blend, blend_ndcg, alone = blended(learned, checked, names, new=new)
     metrics = {f"ndcg.{name}": value for name, value in alone.items()} | {"ndcg.blend": blend_ndcg}
     if not training.ranker:
         return None, blend, metrics
     report("ranker", 0.0)
     threads = training.threads or 1  # more only by the setting: see `ranker.parameters`
-    start = start_of(blend, names)
-    ranker, scores = trained(learned, checked, names, start=start, threads=threads, seed=training.seed)
+    ground = Ground.of(blend, names, learned)
+    ranker, scores = trained(learned, checked, ground, new=new, threads=threads, seed=training.seed)
     metrics["ndcg.ranker"] = ndcg(checked, scores)
     if metrics["ndcg.ranker"] <= blend_ndcg:
         log.info("the blend orders", ranker=metrics["ndcg.ranker"], blend=blend_ndcg)

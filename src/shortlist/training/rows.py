@@ -47,7 +47,6 @@ class Seen:
             allowed[case.items[~case.purchases]] = False
         if not self.bought:
             allowed[case.items[case.purchases]] = False
-        allowed[case.cut] = False
         return allowed
 
 
@@ -113,6 +112,12 @@ def rows_of(
 
 def ndcg(rows: Rows, scores: FloatArray, cut: int = 20) -> float:
     """Mean NDCG at `cut` over cases, what no source proposed counted as missed. scores: (rows,)."""
+    values = ndcgs(rows, scores, cut)
+    return float(values.mean()) if len(values) else 0.0
+
+
+def ndcgs(rows: Rows, scores: FloatArray, cut: int = 20) -> FloatArray:
+    """NDCG at `cut` of each case in which anything came true. scores: (rows,)."""
     discounts = 1 / np.log2(np.arange(2, cut + 2))
     values = []
     for part, missed in zip(rows.parts(), rows.missed, strict=True):
@@ -122,4 +127,4 @@ def ndcg(rows: Rows, scores: FloatArray, cut: int = 20) -> float:
         if best > 0:
             order = np.argsort(-scores[part], kind="stable")[:cut]
             values.append(float((gains[order] * discounts[: len(order)]).sum()) / best)
-    return float(np.mean(values)) if values else 0.0
+    return np.array(values, np.float32)

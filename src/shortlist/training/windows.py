@@ -5,7 +5,6 @@ moment that holds for two users, so the cut is the end of each user's own past.
 """
 
 from dataclasses import dataclass, replace
-from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,6 @@ LEAST_PAST = 1
 # ranker made worse lists of one to five films than the vectors alone.
 NEW_SHARE, NEW_PEOPLE = 0.05, 300  # of the users, and at most: models that choose must not miss them
 NEW_STEPS = (1, 2, 3, 5, 8)  # interactions of theirs that are known
-# One case in so many is asked with a short past, too, where times are times; every one where they are few.
-SHORTENED = 4
 NEW_LATER = 20  # interactions after those that count as what came later
 LEAST_HELD = 5  # events of a user from which positions are held out; below, everything is past
 
@@ -60,11 +57,9 @@ def windows(data: Interactions, seed: int, size: int | None = None) -> tuple[lis
     third, second, first = (float(np.quantile(data.ts_s, 1 - part * SHARE)) for part in (3, 2, 1))
     learning = [_between(data, second, first, TRAIN_CASES, rng, size)]
     later = _between(data, first, np.inf, LATER_CASES, rng, size)
-    is_few = len(learning[0].cases) < FEW_CASES
-    if is_few:
+    if len(learning[0].cases) < FEW_CASES:
         learning.insert(0, _between(data, third, second, FEW_CASES, rng, size))
-    every = 1 if is_few else SHORTENED
-    return [replace(w, cases=[*w.cases, *_shortened(w.cases, every)]) for w in learning], later
+    return learning, later
 
 
 def kept(data: Interactions, mask: BoolArray) -> Interactions:
@@ -169,25 +164,6 @@ def _case(ordered: Interactions, start: int, step: int, step_end: int, end: int)
         relevant=relevant,
         later=later,
         user=int(ordered.users[start]),
-    )
-
-
-def _shortened(cases: list[Case], every: int) -> list[Case]:
-    """One in `every` of `cases` with only the last items of its past: where steps are baskets, nobody else
-    has a past of one to eight."""
-    few = cycle(NEW_STEPS)
-    return [_last(case, n) for case in cases[::every] if len(case.items) > (n := next(few))]
-
-
-def _last(case: Case, n: int) -> Case:
-    return replace(
-        case,
-        items=case.items[-n:],
-        ts_s=case.ts_s[-n:],
-        weights=case.weights[-n:],
-        sessions=case.sessions[-n:],
-        purchases=case.purchases[-n:],
-        cut=np.setdiff1d(case.items[:-n], case.items[-n:]),
     )
 
 
