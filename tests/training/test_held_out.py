@@ -101,11 +101,12 @@ def test_the_ranker_meets_new_items_as_often_among_answers_as_among_candidates(
     """Where nothing can be foreseen, that an item is new must not tell that it is the answer."""
     shares = []
 
-    def looked_at(learned, checked, names, **rest):  # type: ignore[no-untyped-def]
+    def looked_at(learned, checked, ground, **rest):  # type: ignore[no-untyped-def]
+        names = ground.names
         new = learned.features[:, names.index("again:repeat_rate")] == 0
         new &= learned.features[:, names.index("popular:log_count")] == 0
         shares.append((float(new.mean()), float(new[learned.grades > 0].mean())))
-        return trained(learned, checked, names, **rest)
+        return trained(learned, checked, ground, **rest)
 
     monkeypatch.setattr(fitting, "trained", looked_at)
     monkeypatch.setattr(fitting, "NEW_ITEMS", 0.2)
