@@ -22,10 +22,11 @@ BASE := .venv/.base
 READY := .venv/.dev
 BERT := .venv/.bert
 
-$(BASE): requirements/base.lock pyproject.toml
+$(BASE): requirements/base.lock pyproject.toml hatch_build.py src/shortlist/kernels/kernels.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "shortlist needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@sh scripts/install.sh requirements/base.lock "what shortlist needs"
+	@echo "building shortlist (its compiler is a package, too)"
 	@$(PIP) install --no-deps -e .
 	@touch $(BASE)
 

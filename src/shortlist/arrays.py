@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
-Sums = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Arrays = dict[str, NDArray[np.generic]]
 """Named arrays: the artifact of whatever was fitted."""

@@ -12,8 +12,7 @@ import pytest
 from tests.serving.conftest import Noted, Shop, catalog, fitted, ids, run
 
 from shortlist.arrays import FloatArray, IntArray
-from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.source import Candidates, CandidateSource, Query
+from shortlist.candidates.source import NOTHING, Candidates, CandidateSource, Query
 from shortlist.catalog.item import Item
 from shortlist.catalog.store import ItemUnknown
 from shortlist.coldstart.exploration import Exploration

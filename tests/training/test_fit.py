@@ -53,7 +53,8 @@ def test_the_blend_serves_where_the_ranker_learns_nothing() -> None:
     fitted = fit(walks(aimless(120, 20, 200), n_items=200), items(200), SETTINGS, silent)
     best = max(value for name, value in fitted.metrics.items() if name != "ndcg.ranker")
     assert (fitted.ranker is None) == (fitted.metrics["ndcg.ranker"] <= fitted.metrics["ndcg.blend"])
-    assert fitted.metrics["ndcg.blend"] >= best - 0.02  # 120 cases: less is chance, and no reason for one alone
+    # 120 cases: less is chance, and no reason for one alone.
+    assert fitted.metrics["ndcg.blend"] >= best - 0.02
 
 
 def test_the_same_data_makes_the_same_model() -> None:

@@ -44,10 +44,11 @@ def test_trees_say_nothing_of_pasts_that_hardly_anybody_had() -> None:
         some.features[:, 3] = np.repeat(lengths, CANDIDATES)
         return Ground.of(Blend({"als": 1.0}), NAMES, some).quiet
 
-    assert quiet([30] * 20) == SHORT  # too few of anything
+    assert quiet([30] * 20) == SHORT
+    assert quiet([1] * 20) == 0  # few cases, all of them short: trees know nothing else
     assert quiet([30] * ENOUGH) == SHORT
     assert quiet([1] * ENOUGH) == 0
-    assert quiet([4] * (ENOUGH - 1) + [7, 30]) == 6
+    assert quiet([4] * (ENOUGH - 1) + [7] + [30] * 3 * ENOUGH) == 6
 
 
 @pytest.mark.parametrize("quiet", [0, 10])

@@ -5,10 +5,9 @@ from typing import Self
 import numpy as np
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
-from shortlist.candidates.dense import NOTHING
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.popular import RECENT, Popular
-from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.source import NOTHING, Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions

@@ -5,14 +5,15 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from shortlist.arrays import Arrays, Sums
+from shortlist.arrays import Arrays
 from shortlist.candidates.cooccurrence import strongest_products
-from shortlist.candidates.dense import DenseSource
 from shortlist.candidates.neighbours import Neighbours
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import Query
+from shortlist.candidates.summed import SummedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
+from shortlist.kernels.sums import SumsById
 from shortlist.settings import TrainingSettings
 
 KEPT = 100
@@ -20,7 +21,7 @@ LAST = 10
 MOST_PER_BASKET = 100  # a reseller's basket of a thousand says little about what goes together
 
 
-class BoughtTogether(DenseSource):
+class BoughtTogether(SummedSource):
     """Cosine of baskets: purchases of one user in one session. Empty for a shop that knows no purchases."""
 
     name = "bought_together"
@@ -55,7 +56,7 @@ class BoughtTogether(DenseSource):
         """The fitted source again."""
         return cls(Neighbours.from_arrays(arrays))
 
-    def scores(self, query: Query) -> Sums | None:
-        """Scores of every item."""
+    def sums(self, query: Query) -> SumsById | None:
+        """Links from the last items."""
         last, distance = last_distinct(query, len(self.together), LAST)
-        return self.together.sum(last, (0.8**distance).astype(np.float32)) if len(last) else None
+        return self.together.sums(last, 0.8**distance) if len(last) else None

@@ -4,14 +4,15 @@ from typing import Self
 
 import numpy as np
 
-from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
+from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.cooccurrence import strongest_products, user_items
-from shortlist.candidates.dense import DenseSource, gathered
 from shortlist.candidates.neighbours import Neighbours
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import Query
+from shortlist.candidates.summed import SummedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
+from shortlist.kernels.sums import SumsById
 from shortlist.settings import TrainingSettings
 
 KEPT = 300
@@ -19,7 +20,7 @@ LAST = 50  # items of the past: the weights 1 / distance beyond sum to little, a
 POWER = 0.3  # of both counts: 0.5 is the cosine, less lets popular items through
 
 
-class ItemKnn(DenseSource):
+class ItemKnn(SummedSource):
     """Σ over the last items of similarity / distance from the newest."""
 
     name = "item_knn"
@@ -51,23 +52,13 @@ class ItemKnn(DenseSource):
         """The fitted source again."""
         return cls(Neighbours.from_arrays(arrays))
 
-    def scores(self, query: Query) -> Sums | None:
-        """Scores of every item."""
-        sums = self._sums(query)
-        return sums[0] if sums else None
+    def sums(self, query: Query) -> SumsById | None:
+        """Weighted by 1 / distance, and, of kind 1, every item of the past alike."""
+        last, distance = last_distinct(query, len(self.similar), LAST)
+        return self.similar.sums(last, 1 / (1 + distance), np.ones(len(last))) if len(last) else None
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
-        """The same sum with every item weighted alike: taste rather than what it is about now."""
-        sums = self._sums(query)
-        flat = gathered(sums[1], positions) if sums else np.zeros(len(positions), np.float32)
+        """The sum with every item weighted alike: taste rather than what it is about now."""
+        sums = self.once(query)
+        flat = sums.at(positions, 1) if sums is not None else np.zeros(len(positions), np.float32)
         return flat[:, None]
-
-    def _sums(self, query: Query) -> list[Sums]:
-        """Weighted by 1 / distance, and alike; empty without a past. Made once per query."""
-        key = f"{self.name}:sums"
-        if key not in query.memo:
-            last, distance = last_distinct(query, len(self.similar), LAST)
-            weights = (1 / (1 + distance)).astype(np.float32), np.ones(len(last), np.float32)
-            query.memo[key] = self.similar.sums(last, *weights) if len(last) else []
-        sums: list[Sums] = query.memo[key]
-        return sums

@@ -10,9 +10,8 @@ from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.cold import ColdMap, taken_among
 from shortlist.candidates.content import Content
-from shortlist.candidates.dense import NOTHING
 from shortlist.candidates.past import last_distinct
-from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.source import NOTHING, Candidates, Query
 from shortlist.candidates.vectors import VectorSource
 from shortlist.catalog.encoder import unit
 from shortlist.catalog.item import Item

@@ -1,13 +1,15 @@
 """For each item the items that go with it, cut to the strongest: kNN, transitions and baskets are that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
-from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
+from shortlist.arrays import Arrays, FloatArray, IntArray
+from shortlist.kernels.sums import Rows, SumsById
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class Neighbours:
 
     items: IntArray
     weights: FloatArray
+    _rows: Rows = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rows", Rows(self.items, self.weights))
 
     @classmethod
     def strongest(cls, links: Any, k: int) -> Self:
@@ -57,33 +63,14 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self.items)
 
-    def sum(self, of: IntArray, weights: FloatArray) -> Sums:
-        """What the items `of` lend to every item up to the last one that has a link: Σ weights × link."""
-        return self.sums(of, weights)[0]
-
-    def sums(self, of: IntArray, *weights: FloatArray) -> list[Sums]:
-        """`sum` for several weights of the same items: their rows are read once."""
-        if not len(of):
-            return [np.zeros(0) for _ in weights]
-        items, links = self.items.take(of, axis=0).ravel(), self.weights.take(of, axis=0)
-        return [
-            np.asarray(np.bincount(items, (links * each[:, None]).ravel()), np.float64) for each in weights
-        ]
+    def sums(self, of: IntArray, *weights: ArrayLike) -> SumsById:
+        """What the items `of` (m,) lend to others: Σ weight × link, of one kind per array of m weights."""
+        return self._rows.sums(of, np.array(weights, np.float64), len(self.items))
 
     def links(self, of: IntArray, positions: IntArray) -> FloatArray:
         """(len(of), len(positions)) the weights of the links from each item to `positions`; 0 where there is
         none, and from and to items that came later."""
-        found = np.zeros((len(of), len(positions)), np.float32)
-        known = np.flatnonzero(of < len(self.items))
-        if not len(known) or not len(positions):
-            return found
-        order = np.argsort(positions)
-        ordered = positions[order]
-        items, weights = self.items.take(of[known], axis=0), self.weights.take(of[known], axis=0)
-        at = np.minimum(np.searchsorted(ordered, items), len(ordered) - 1)
-        row, column = np.nonzero((ordered[at] == items) & (weights > 0))
-        found[known[row], order[at[row, column]]] = weights[row, column]
-        return found
+        return self._rows.links(of, positions, len(self.items))
 
     def arrays(self) -> Arrays:
         """The artifact."""

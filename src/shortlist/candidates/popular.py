@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.arrays import Arrays, BoolArray, FloatArray, IntArray
-from shortlist.candidates.dense import DenseSource
 from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.top import within
@@ -23,7 +23,7 @@ RECENT = STATISTICS.index("count_28")
 FIRST, LATER = 50, 0.3
 
 
-class Popular(DenseSource):
+class Popular(TrainedSource):
     """Counts per item, and the other figures about an item that the ranker uses.
 
     statistics: (5, n): interactions of all time, of the last 28 and 7 days (where times are positions: of the
@@ -80,10 +80,10 @@ class Popular(DenseSource):
         """The fitted source again."""
         return cls(*(arrays[name].astype(np.float32, copy=False) for name in ("statistics", "first")))
 
-    def scores(self, query: Query) -> FloatArray:
-        """Scores of every item; for somebody without a past by what people take first."""
-        popularity: FloatArray = self.popularity if len(query.items) else self.for_new
-        return popularity
+    def score(self, query: Query, positions: IntArray) -> FloatArray:
+        """Counts; for somebody without a past how many took each first."""
+        counts = self.popularity if len(query.items) else self.for_new
+        return gathered(counts, positions)
 
     def top(self, limit: int, among: BoolArray | None = None) -> Candidates:
         """What people take first, of the items marked in `among` (any size; None: all): for guests and
@@ -113,6 +113,16 @@ class Popular(DenseSource):
         known = positions < len(self._signals)
         found[known] = self._signals[positions[known]]
         return found
+
+
+def gathered(values: FloatArray, positions: IntArray) -> FloatArray:
+    """`values` at `positions`, 0 for positions beyond."""
+    if int(positions.max(initial=-1)) < len(values):
+        return values[positions]
+    found = np.zeros(len(positions), np.float32)
+    known = positions < len(values)
+    found[known] = values[positions[known]]
+    return found
 
 
 def _ordered(scores: FloatArray) -> IntArray:

@@ -7,9 +7,8 @@ import numpy as np
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.attributes import NOBODY, People
-from shortlist.candidates.dense import NOTHING
 from shortlist.candidates.popular import Popular
-from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.source import NOTHING, Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.encoder import packed, unpacked
 from shortlist.catalog.table import ItemTable

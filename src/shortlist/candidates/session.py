@@ -1,27 +1,27 @@
 """What others went on to in sessions like this one: V-SkNN, near neural encoders for milliseconds."""
 
-from typing import Any, Self
+from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
-from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
-from shortlist.candidates.dense import DenseSource
+from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.source import Query
+from shortlist.candidates.summed import SummedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
+from shortlist.kernels.sums import Rows, SumsById
 from shortlist.settings import TrainingSettings
 
 LONGEST = 20  # events of a session that are kept: longer ones are cut into pieces of this length
 SESSIONS_PER_ITEM = 500  # newest sessions looked at for each item of the current one
 LAST = 10  # items of the current session, the newest with the largest weight
 NEIGHBOURS = 500
-_STEPS = np.abs(np.subtract.outer(np.arange(LONGEST), np.arange(LONGEST)))
-# By where the shared click stands: a neighbour's next click counts most, in both directions.
-NEAR_SHARED = (1 / (1 + np.maximum(_STEPS - 1, 0))).astype(np.float32)
-COUNTED_BELOW = 100_000  # sessions: a count of each costs less than sorting 5,000 numbers up to here
+# By steps from the shared click: a neighbour's next click counts most, in both directions.
+BY_STEPS = 1 / (1 + np.maximum(np.arange(LONGEST) - 1.0, 0))
 
 
-class Session(DenseSource):
+class Session(SummedSource):
     """Nearest sessions by weighted overlap (Ludewig and Jannach 2018), items near the shared click first.
 
     events: (sessions, LONGEST) items of each session in order, -1 padding. by_item: (n, SESSIONS_PER_ITEM)
@@ -32,6 +32,7 @@ class Session(DenseSource):
 
     def __init__(self, events: IntArray, by_item: IntArray, rarity: FloatArray) -> None:
         self.events, self.by_item, self.rarity = events, by_item, rarity
+        self._sessions, self._holding = Rows(events), Rows(by_item)
 
     @classmethod
     def fit(cls, data: Interactions, items: ItemTable, settings: TrainingSettings) -> Self:
@@ -66,48 +67,18 @@ class Session(DenseSource):
             arrays["rarity"].astype(np.float32, copy=False),
         )
 
-    def scores(self, query: Query) -> Sums | None:
-        """Scores of every item."""
+    def sums(self, query: Query) -> SumsById | None:
+        """What the nearest sessions lend to their items, times how rare each is."""
         current = _current(query, len(self.rarity))
         if not len(current):
             return None
         weights = 1 - np.arange(len(current)) / LAST  # linear from the newest, as in V-SkNN
-        near, similarity = self._nearest(current, weights.astype(np.float32))
-        if not len(near):
-            return None
-        events = self.events.take(near, axis=0)
-        at, matched = _last_shared(events, current, len(self.rarity))
-        lent = NEAR_SHARED[at] * (similarity * matched)[:, None]
-        total = np.bincount((events + 1).ravel(), lent.ravel())[1:]  # padding left out
-        return np.multiply(total, self.rarity[: len(total)], out=np.asarray(total, np.float64))
-
-    def _nearest(self, current: IntArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
-        """The sessions that share most, and Σ weight of the shared items."""
-        found = self.by_item.take(current, axis=0)
-        lent = np.repeat(weights, found.shape[1])
-        sessions, overlap = _summed(found.ravel(), lent, len(self.events))
-        if len(sessions) > NEIGHBOURS:
-            # Newer sessions have larger numbers, and win among equals.
-            key = overlap + sessions / (len(self.events) * 1e4)
-            kept = np.argpartition(key, len(key) - NEIGHBOURS)[len(key) - NEIGHBOURS :]
-            sessions, overlap = sessions[kept], overlap[kept]
-        return sessions, overlap.astype(np.float32)
-
-
-def _summed(sessions: IntArray, weights: FloatArray, size: int) -> tuple[Any, Any]:
-    """Different sessions (those below 0 left out) and the sum of the weights of each, in order of session."""
-    if size <= COUNTED_BELOW:
-        total = np.bincount(sessions + 1, weights, size + 1)[1:]
-        present = np.flatnonzero(total > 0)  # a tenth of the time that it takes with numbers
-        return present, total[present]
-    order = np.argsort(sessions)
-    sessions, weights = sessions[order], weights[order]
-    begin = int(np.searchsorted(sessions, 0))
-    sessions, weights = sessions[begin:], weights[begin:]
-    if not len(sessions):
-        return sessions, weights
-    starts = np.flatnonzero(np.r_[True, sessions[1:] != sessions[:-1]])
-    return sessions[starts], np.add.reduceat(weights, starts)
+        overlap = self._holding.sums(current, weights[None], len(self.events))
+        # Newer sessions have larger numbers, and count a hair more.
+        overlap = replace(overlap, values=overlap.values + overlap.ids / (len(self.events) * 1e4))
+        near, similarity = overlap.best(NEIGHBOURS)
+        found = self._sessions.near(near, similarity, current, weights, BY_STEPS, len(self.rarity))
+        return replace(found, values=found.values * self.rarity[found.ids])
 
 
 def _current(query: Query, size: int) -> IntArray:
@@ -120,15 +91,6 @@ def _current(query: Query, size: int) -> IntArray:
     first.sort()
     current: IntArray = recent[first][:LAST]
     return current
-
-
-def _last_shared(events: IntArray, current: IntArray, size: int) -> tuple[IntArray, FloatArray]:
-    """(sessions,) where in each session the newest shared item stands, and that item's weight."""
-    places = np.full(size + 1, LAST, np.int8)  # the last one is padding's
-    places[current] = np.arange(len(current))
-    rank = places[events]
-    at = rank.argmin(axis=1)
-    return at.astype(np.int32), (1 - rank[np.arange(len(events)), at] / LAST).astype(np.float32)
 
 
 def _pieces(data: Interactions) -> IntArray:

@@ -49,6 +49,9 @@ class Candidates:
     scores: FloatArray
 
 
+NOTHING = Candidates(np.empty(0, np.int32), np.empty(0, np.float32))
+
+
 class CandidateSource(ABC):
     """Proposes items, and scores items it is given. Blocking and thread-safe: it runs on worker threads.
 

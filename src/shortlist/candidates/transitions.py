@@ -5,13 +5,14 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from shortlist.arrays import Arrays, FloatArray, IntArray, Sums
-from shortlist.candidates.dense import DenseSource
+from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.neighbours import Neighbours
 from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import Query
+from shortlist.candidates.summed import SummedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
+from shortlist.kernels.sums import SumsById
 from shortlist.settings import TrainingSettings
 
 REACH = 10  # steps after an item that still count as following it, each with weight 1 / steps
@@ -19,7 +20,7 @@ LAST = 20  # items of the past that are followed up, the newest with weight 1, e
 KEPT = 300
 
 
-class Transitions(DenseSource):
+class Transitions(SummedSource):
     """Counts of item → later item, within ten steps."""
 
     name = "transitions"
@@ -52,10 +53,10 @@ class Transitions(DenseSource):
         """The fitted source again."""
         return cls(Neighbours.from_arrays(arrays))
 
-    def scores(self, query: Query) -> Sums | None:
-        """Scores of every item."""
+    def sums(self, query: Query) -> SumsById | None:
+        """Links from the last items."""
         last, distance = last_distinct(query, len(self.following), LAST)
-        return self.following.sum(last, (0.5**distance).astype(np.float32)) if len(last) else None
+        return self.following.sums(last, 0.5**distance) if len(last) else None
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Links from the last, second last and third last item."""

@@ -8,8 +8,7 @@ from typing import Self
 import numpy as np
 
 from shortlist.arrays import FloatArray, IntArray
-from shortlist.candidates.dense import NOTHING
-from shortlist.candidates.source import Candidates, Query
+from shortlist.candidates.source import NOTHING, Candidates, Query
 from shortlist.candidates.trained import TrainedSource
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable

@@ -12,10 +12,10 @@ import structlog
 from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.source import Candidates, CandidateSource, Query
+from shortlist.kernels.sums import summed
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.features import feature_names, features
 from shortlist.ranking.scorer import Scorer, ScorerError
-from shortlist.retrieval.top import within
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -153,21 +153,16 @@ class Chain:
         lists = [(name, these) for name, these in found.items() if len(these.positions)]
         if not lists:
             return np.empty(0, np.int32)
+        # By the best place in any list, 250 found as much as these 160 do.
+        trust = [self._trust(name) / max(these.scores[0], TINY) for name, these in lists]
+        shares = np.concatenate([these.scores for _, these in lists]) * np.repeat(
+            trust, [len(these.scores) for _, these in lists]
+        )
         proposed = np.concatenate([these.positions for _, these in lists])
-        kept = within(proposed, allowed)
-        proposed = proposed[kept]
-        order = proposed.argsort(kind="stable")
-        ordered = proposed[order]
-        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-        positions = ordered[starts]
-        if len(positions) > self.pool:
-            # By the best place in any list, 250 found as much as these 160 do.
-            trust = [self._trust(name) / max(these.scores[0], TINY) for name, these in lists]
-            shares = np.concatenate([these.scores for _, these in lists])
-            shares = shares * np.repeat(trust, [len(these.scores) for _, these in lists])
-            worth = np.add.reduceat(shares[kept][order], starts)
-            positions = positions[np.sort(np.argpartition(-worth, self.pool)[: self.pool])]
-        return positions.astype(np.int32, copy=False)
+        worth = summed(proposed, np.maximum(shares, TINY), len(allowed))
+        positions, _ = worth.best(self.pool, allowed)
+        positions.sort()
+        return positions
 
     def _trust(self, source: str) -> float:
         """How far a source's word is taken. One that the blend found nothing in, or was trained without, may

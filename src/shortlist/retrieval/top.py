@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from shortlist.arrays import BoolArray, FloatArray, IntArray, Sums
+from shortlist.arrays import BoolArray, FloatArray, IntArray
 
 
-def top(
-    scores: FloatArray | Sums, limit: int, allowed: BoolArray | None = None
-) -> tuple[IntArray, FloatArray]:
+def top(scores: FloatArray, limit: int, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
     """Positions and values of the `limit` largest scores above 0, best first; ties keep the lower position.
 
     scores: (n,). allowed: (any size,) positions that may be among them; None: all. Costs a partition of

@@ -9,10 +9,11 @@ from shortlist.arrays import BoolArray, FloatArray
 from shortlist.ranking.blend import Blend
 from shortlist.training.rows import Rows, ndcg
 
-# Trees say nothing of pasts so short that training saw fewer cases of them than that. In a gift shop, where
-# a past of up to ten items is one customer in fifteen, they lost to the blend there (NDCG@10 .067 and .072
-# of people whom no model knew), though they gained a fifth on everybody else. Longer pasts are theirs anyhow.
-ENOUGH, SHORT = 250, 10
+# Trees say nothing of pasts so short that training saw fewer cases of them than that, nor one in four of all.
+# In a gift shop, where a past of up to ten items is one customer in fifteen, they lost to the blend there
+# (NDCG@10 .067 and .072 of people whom no model knew), though they gained a fifth on everybody else. Longer
+# pasts are theirs anyhow.
+ENOUGH, FEW, SHORT = 250, 4, 10
 LEADS = np.arange(1, 16) / 10  # to choose from, in what adds up to the logarithm of odds
 COST = 0.001  # of NDCG@20 that a lead may cost, as a share: far below what another seed does
 CUT = 20
@@ -136,4 +137,5 @@ def _quiet(learn: Rows, names: tuple[str, ...]) -> int:
         return 0
     starts = np.cumsum(learn.groups) - learn.groups
     lengths = np.sort(learn.features[starts, names.index("history")])
-    return min(SHORT, int(lengths[ENOUGH - 1]) - 1) if len(lengths) >= ENOUGH else SHORT
+    enough = min(ENOUGH, len(lengths) // FEW)
+    return min(SHORT, int(lengths[enough - 1]) - 1) if enough else SHORT

@@ -89,10 +89,8 @@ class Knn(Baseline):
     def scores(self, case: Case) -> FloatArray:
         """Σ similarity to the different items of the past."""
         items = np.unique(case.items[case.items >= 0]).astype(np.int32)
-        found = np.zeros(len(self._similar), np.float32)
-        sums = self._similar.sum(items, np.ones(len(items), np.float32))
-        found[: len(sums)] = sums
-        return found
+        sums = self._similar.sums(items, np.ones(len(items)))
+        return sums.at(np.arange(len(self._similar), dtype=np.int32))
 
 
 class Ease(Baseline):

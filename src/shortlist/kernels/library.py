@@ -1,0 +1,65 @@
+"""The compiled loops of `kernels.c`, as the build left them beside this file (`hatch_build.py`)."""
+
+import ctypes
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+PATH = Path(__file__).with_name("kernels" + SUFFIX)
+
+POINTER, INT = ctypes.c_void_p, ctypes.c_int64
+
+
+class KernelsMissing(ImportError):
+    """The package was put in place without building it."""
+
+
+def _loaded() -> ctypes.PyDLL:
+    # PyDLL keeps the interpreter's lock: a call takes some 10 µs, and to get the lock back beside other
+    # threads would take longer.
+    try:
+        library = ctypes.PyDLL(str(PATH))
+    except OSError as error:
+        raise KernelsMissing(
+            f"{PATH.name} is not beside the code ({error}): install the package, by pip install -e . or make"
+        ) from None
+    library.row_sums.argtypes = [
+        POINTER, POINTER, INT, INT, POINTER, INT, POINTER, INT, POINTER, INT, POINTER, POINTER, INT,
+    ]  # fmt: skip
+    library.row_sums.restype = INT
+    library.session_sums.argtypes = [
+        POINTER, INT, INT, POINTER, POINTER, INT, POINTER, POINTER, INT, POINTER, POINTER, INT, POINTER,
+        POINTER,
+    ]  # fmt: skip
+    library.session_sums.restype = INT
+    library.best.argtypes = [POINTER, POINTER, INT, POINTER, INT, INT, POINTER, POINTER]
+    library.best.restype = INT
+    library.at_positions.argtypes = [POINTER, POINTER, INT, POINTER, INT, POINTER, INT, POINTER]
+    library.at_positions.restype = None
+    library.links_to.argtypes = [
+        POINTER, POINTER, INT, INT, POINTER, INT, POINTER, INT, POINTER, INT, POINTER,
+    ]  # fmt: skip
+    library.links_to.restype = None
+    return library
+
+
+LIBRARY = _loaded()
+
+
+class _Scratch(threading.local):
+    """Zeros by id, one array per thread; each kernel leaves zeros behind."""
+
+    def __init__(self) -> None:
+        self._array = np.zeros(0, np.int32)
+
+    def slots(self, size: int) -> int:
+        """Address of at least `size` zeros."""
+        if len(self._array) < size:
+            self._array = np.zeros(size + size // 4, np.int32)
+        return self._array.ctypes.data
+
+
+scratch = _Scratch()
