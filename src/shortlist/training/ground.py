@@ -10,7 +10,7 @@ from shortlist.ranking.blend import Blend
 from shortlist.training.rows import Rows, ndcg
 
 # Trees say nothing of pasts so short that training saw fewer cases of them than that, nor one in four of all.
-# In a gift shop, where a past of up to ten items is one customer in fifteen, they lost to the blend there
+# In a gift shop, where a past of up to ten items is one case in ten, they lost to the blend there
 # (NDCG@10 .067 and .072 of people whom no model knew), though they gained a fifth on everybody else. Longer
 # pasts are theirs anyhow.
 ENOUGH, FEW, SHORT = 250, 4, 10
