@@ -143,7 +143,7 @@ def _ranker(sources: dict[str, TrainedSource], data: Interactions) -> FittedRank
         chain, windows(data, 7)[1].cases[:CASES], now_s=NOW_S, size=len(data.item_ids),
         seen=Seen(bought=False, viewed=True), negatives=120, seed=7, report=_said, stage="features",
     )  # fmt: skip
-    ground = Ground.of(untrained(), chain.feature_names, rows)
+    ground = Ground.of(untrained(), chain.feature_names, quiet=0)
     return sized(rows, ground, TREES, Calibration(), threads=1, seed=7)
 
 

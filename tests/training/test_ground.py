@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from shortlist.ranking.blend import Blend
-from shortlist.training.ground import ENOUGH, SHORT, Ground, lead_of
+from shortlist.training.ground import ENOUGH, SHORT, Ground, lead_of, quiet_of
 from shortlist.training.rows import NEXT, Rows, ndcg
 
 NAMES = ("als", "als:share", "popular", "history")
@@ -42,7 +41,7 @@ def test_trees_say_nothing_of_pasts_that_hardly_anybody_had() -> None:
     def quiet(lengths: list[int]) -> int:
         some = rows(len(lengths))
         some.features[:, 3] = np.repeat(lengths, CANDIDATES)
-        return Ground.of(Blend({"als": 1.0}), NAMES, some).quiet
+        return quiet_of(some, NAMES)
 
     assert quiet([30] * 20) == SHORT
     assert quiet([1] * 20) == 0  # few cases, all of them short: trees know nothing else

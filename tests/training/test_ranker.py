@@ -67,7 +67,7 @@ def test_the_ranker_starts_from_the_blend() -> None:
     """Where its trees have nothing to add, the blend's order is kept."""
     learn, later = rows(1), rows(2)
     blend, value, _ = blended(learn, later, NAMES, new=0.0)
-    ground = Ground.of(blend, NAMES, learn)
+    ground = Ground.of(blend, NAMES, quiet=0)
     assert ground.weights.tolist() == pytest.approx([0, blend.weights["als"], 0, blend.weights["popular"]])
     _, scores = trained(learn, later, ground, new=0.0, threads=1, seed=1)
     assert ndcg(later, scores) >= value - 0.02

@@ -33,11 +33,11 @@ from shortlist.ranking.blend import Blend, untrained, with_repeats
 from shortlist.ranking.chain import Chain
 from shortlist.settings import CandidateSettings, Settings, TrainingSettings
 from shortlist.training.cases import known
-from shortlist.training.ground import Ground
+from shortlist.training.ground import Ground, quiet_of
 from shortlist.training.held_out import HeldOut, held_out, with_new
 from shortlist.training.ranker import NEGATIVES, FittedRanker, blended, together, trained
 from shortlist.training.rows import Rows, Seen, ndcg, rows_of
-from shortlist.training.windows import Window, windows
+from shortlist.training.windows import Window, has_calendar, windows
 
 log = structlog.get_logger()
 
@@ -257,7 +257,10 @@ def _second_stage(
         return None, blend, metrics
     report("ranker", 0.0)
     threads = training.threads or 1  # more only by the setting: see `ranker.parameters`
-    ground = Ground.of(blend, names, learned)
+    # Where times are positions, people were held out so that short pasts are asked like any other: without
+    # the trees NDCG@10 after one film of ml-1m was .030 instead of .071.
+    quiet = quiet_of(learned, names) if has_calendar(asked.data) else 0
+    ground = Ground.of(blend, names, quiet)
     ranker, scores = trained(learned, checked, ground, new=new, threads=threads, seed=training.seed)
     metrics["ndcg.ranker"] = ndcg(checked, scores)
     if metrics["ndcg.ranker"] <= blend_ndcg:

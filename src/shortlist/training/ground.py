@@ -32,8 +32,8 @@ class Ground:
     lead: float = 0.0
 
     @classmethod
-    def of(cls, blend: Blend, names: tuple[str, ...], learn: Rows) -> Self:
-        """The blend's own sum, without its lead. learn: what the trees learn from.
+    def of(cls, blend: Blend, names: tuple[str, ...], quiet: int) -> Self:
+        """The blend's own sum, without its lead.
 
         From there a handful of trees does what hundreds of customers bear out; from nothing they made worse
         lists of short pasts than the blend itself (NDCG@10 .049 and .055)."""
@@ -41,7 +41,7 @@ class Ground:
         for source, weight in blend.weights.items():
             if f"{source}:share" in names:
                 weights[names.index(f"{source}:share")] = weight
-        return cls(names, weights, _quiet(learn, names))
+        return cls(names, weights, quiet)
 
     def leading(self, lead: float) -> Self:
         """The same with that lead."""
@@ -132,9 +132,8 @@ def _places(rows: Rows, scores: FloatArray, marked: BoolArray) -> float:
     return float(np.mean(taken)) if taken else 0.0
 
 
-def _quiet(learn: Rows, names: tuple[str, ...]) -> int:
-    if "history" not in names:
-        return 0
+def quiet_of(learn: Rows, names: tuple[str, ...]) -> int:
+    """The longest past of which trees have too little to say. learn: what they learn from."""
     starts = np.cumsum(learn.groups) - learn.groups
     lengths = np.sort(learn.features[starts, names.index("history")])
     enough = min(ENOUGH, len(lengths) // FEW)
