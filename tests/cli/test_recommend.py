@@ -153,6 +153,27 @@ def test_every_format_has_the_same_rows(trained_home: Home, folder: Path, suffix
     assert all(row["reason"] and float(row["score"]) >= 0 and int(row["rank"]) == 1 for row in rows)
 
 
+def test_parquet_has_its_types_and_is_written_whole_or_not_at_all(folder: Path) -> None:
+    from shortlist.serving.batch import Row
+    from shortlist.serving.batch_out import writing
+
+    (other := folder / "shop[1]*").mkdir()
+    (folder / "shop1").mkdir()
+    out = other / "r.parquet"
+    with writing(out) as write:
+        write([Row("007", "a", 1, 0.1, "x")])
+        write([Row("8", "2026-01-01", 1, 1e-9, "ü")])
+    with pytest.raises(ZeroDivisionError), writing(out) as write:
+        write([Row("u", "i", 1, 1 / 0, "")])
+
+    table = pq.read_table(out)
+    assert [str(kind) for kind in table.schema.types] == ["string", "string", "int32", "float", "string"]
+    assert table["user"].to_pylist() == ["007", "8"]
+    assert table["item"].to_pylist() == ["a", "2026-01-01"]
+    assert table["score"].to_pylist() == pytest.approx([0.1, 1e-9])
+    assert [file.name for file in other.iterdir()] == ["r.parquet"]
+
+
 def test_several_processes_write_what_one_writes(trained_home: Home, folder: Path) -> None:
     for workers in (1, 2):
         recommend(trained_home, "--users", "all", "--workers", workers, "--out", folder / f"{workers}.csv")

@@ -187,6 +187,7 @@ def _zst(data: bytes) -> bytes:
         ("ratings.csv.gz", gzip.compress),
         ("ratings.csv.bz2", bz2.compress),
         ("ratings.csv.zst", _zst),
+        ("parts.csv.zst", lambda data: _zst(data[:40]) + _zst(data[40:])),
         ("Ratings.CSV", bytes),
     ],
 )

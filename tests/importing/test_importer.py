@@ -469,6 +469,14 @@ def test_unreadable_files_say_what_is_wrong(shop: Shop, write: Write, tmp_path: 
 
     cut.write_bytes(gzip.compress(b"u,i\n" + os.urandom(100_000).hex().encode())[:5_000])
     refused(cut, "cut short or damaged")
+    torn = tmp_path / "torn.csv.zst"
+    torn.write_bytes(
+        bytes(pa.Codec("zstd").compress(b"u,i\n" + os.urandom(300_000).hex().encode(), asbytes=True))
+    )
+    torn.write_bytes(torn.read_bytes()[:5_000])
+    refused(torn, "cut short or damaged")
+    torn.write_bytes(b"\x28\xb5\x2f\xfd not really")
+    refused(torn, "cut short or damaged")
     bad_zip = tmp_path / "bad.zip"
     bad_zip.write_bytes(b"PK\x03\x04 not really")
     refused(bad_zip, "zip")

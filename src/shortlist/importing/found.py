@@ -4,17 +4,22 @@ import bz2
 import codecs
 import gzip
 import hashlib
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import IOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from shortlist.importing.problem import Unreadable
 from shortlist.progress import Report
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 SUFFIXES = (".gz", ".zst", ".bz2", ".zip")
 CHUNK = 1 << 20
@@ -166,9 +171,7 @@ def _decompressed(raw: BinaryIO, magic: bytes) -> BinaryIO:
     if magic.startswith(b"BZh"):
         return cast(BinaryIO, bz2.open(raw))
     if magic == b"\x28\xb5\x2f\xfd":
-        import pyarrow  # 0.1 s, for the one format that Python 3.11 cannot read by itself
-
-        return cast(BinaryIO, pyarrow.CompressedInputStream(cast(IOBase, raw), "zstd"))
+        return cast(BinaryIO, zstd.open(raw))
     return raw
 
 
@@ -176,7 +179,7 @@ def _chunks(found: Found, stream: BinaryIO, size: int) -> Iterator[bytes]:
     try:
         while chunk := stream.read(size):
             yield chunk
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zlib.error, zstd.ZstdError, zipfile.BadZipFile) as error:
         raise Unreadable(f"{found.shown}: cut short or damaged ({_why(error)})") from None
 
 

@@ -2,6 +2,7 @@
 # ruff: noqa: S608  # values from outside go through `literal` and `identifier`
 
 import csv
+import glob
 import io
 from typing import Literal
 
@@ -187,7 +188,7 @@ def _refuse_binary(found: Found, head: bytes) -> None:
 def _parquet(found: Found) -> Layout:
     if found.member or found.name != found.path.name.lower():
         raise Unreadable(f"{found.shown}: a Parquet file inside an archive; unpack it first")
-    path = "".join(f"[{c}]" if c in "[*?" else c for c in str(found.path))
+    path = glob.escape(str(found.path))
     try:
         with duckdb.connect() as connection:
             rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()

@@ -1,6 +1,7 @@
 """Where a batch is written: Parquet, CSV, TSV or JSON lines, whole or not at all."""
 
 import csv
+import glob
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,25 +54,27 @@ def writing(path: Path) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[Write]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """By way of JSON lines beside it: DuckDB writes a whole table, and a batch may be larger than memory."""
+    rows = path.with_name(f"{path.name}.rows")
+    try:
+        with _json(rows) as write:
+            yield write
+        _convert(rows, path)
+    finally:
+        rows.unlink(missing_ok=True)
 
-    schema = pa.schema(
-        {  # type: ignore[arg-type]  # the stubs call its types objects
-            "user": pa.string(),
-            "item": pa.string(),
-            "rank": pa.int32(),
-            "score": pa.float32(),
-            "reason": pa.string(),
-        }
-    )
-    with pq.ParquetWriter(path, schema) as writer:
 
-        def write(rows: Sequence[Row]) -> None:
-            columns = [[getattr(row, name) for row in rows] for name in COLUMNS]
-            writer.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema))
+def _convert(rows: Path, parquet: Path) -> None:
+    import duckdb
 
-        yield write
+    types = {"user": "VARCHAR", "item": "VARCHAR", "rank": "INTEGER", "score": "FLOAT", "reason": "VARCHAR"}
+    try:
+        with duckdb.connect() as database:
+            # Escaped, for DuckDB takes brackets and stars in a folder's name for a pattern.
+            lines = database.read_json(glob.escape(str(rows)), columns=types, format="newline_delimited")
+            lines.write_parquet(str(parquet))
+    except duckdb.Error as error:
+        raise OutputRefused(f"{parquet}: {str(error).splitlines()[0]}") from None
 
 
 def _separated(delimiter: str) -> Any:
