@@ -11,7 +11,18 @@ SOURCE = Path(__file__).parents[2] / "src" / "shortlist"
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 ADAPTER = re.compile(r"_(rocksdb|sql|memory|mlflow|onnx|redis|kafka|tfserving)$")
 COMPOSES = {"app", "cli", "process", "facts", "__main__"}  # above the rooms: they put them together
-EVERYWHERE = {"errors", "files", "arrays", "settings", "home", "progress", "ops", "database", "refusal"}
+EVERYWHERE = {
+    "errors",
+    "files",
+    "arrays",
+    "settings",
+    "home",
+    "progress",
+    "ops",
+    "database",
+    "refusal",
+    "singular",
+}
 
 
 def documented_arrows() -> dict[str, set[str]]:

@@ -96,13 +96,3 @@ def test_threads_do_not_disturb_each_other(encoder: Encoder) -> None:
     with ThreadPoolExecutor(4) as threads:
         for found in threads.map(lambda _: encoder.encode(catalog()), range(20)):
             np.testing.assert_array_equal(found, alone)
-
-
-def test_serving_needs_no_scikit_learn() -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, shortlist.models.load as load; load.source_classes(); sys.exit('sklearn' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

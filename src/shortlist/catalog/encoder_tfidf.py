@@ -14,6 +14,7 @@ from scipy import sparse
 from shortlist.arrays import Arrays, FloatArray
 from shortlist.catalog.encoder import Encoder, packed, unit, unpacked
 from shortlist.catalog.item import Item
+from shortlist.singular import right_singular
 
 MOST_WORDS = 50_000
 MOST_LETTERS = 2_000  # of a description: what follows is seldom about this item alone
@@ -53,11 +54,8 @@ class TfidfEncoder(Encoder):
         size = min(dim, len(often) - 1, len(texts) - 1)
         if size < 1:
             return nothing
-        from sklearn.decomposition import TruncatedSVD
-
         bare = cls(often, idf, np.zeros((len(often), 1), np.float32))
-        svd: Any = TruncatedSVD(size, random_state=seed).fit(bare._weighted(counts))
-        return cls(often, idf, np.ascontiguousarray(svd.components_.T, np.float32))
+        return cls(often, idf, right_singular(bare._weighted(counts), size, seed))
 
     def encode(self, items: Sequence[Item | None]) -> FloatArray:
         """See `Encoder.encode`. About 0.05 ms an item."""
