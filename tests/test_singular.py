@@ -44,6 +44,6 @@ def test_the_same_seed_gives_the_same() -> None:
 def test_there_are_no_more_than_rows_or_columns_and_nothing_gives_zeros() -> None:
     assert right_singular(matrix(3, 60), 8, seed=7).shape == (60, 3)
     assert right_singular(matrix(60, 3), 8, seed=7).shape == (3, 3)
-    nothing = sparse.csr_matrix((5, 4), dtype=np.float32)
+    nothing = sparse.csr_matrix(np.zeros((5, 4), np.float32))
     assert not right_singular(nothing, 3, seed=7).any()
     assert right_singular(nothing, 3, seed=7).shape == (4, 1)
