@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.source import Query
+from shortlist.kernels.sums import summed
 
 LAST = 200  # as many as the feature store keeps of a user's past (features.history)
 
@@ -82,32 +83,34 @@ def query_from(
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """The different items of a past (m,), newest first, and the weights (m,) of each added up."""
+    """The different items of a past (m,), newest first, and the weights (m,) of each added up.
+
+    below: every item is below it. places: (m,) 0 for the newest, 1 for the one before."""
 
     items: IntArray
     weights: NDArray[np.float64]
+    below: int
+    places: IntArray
 
 
 def distinct(query: Query) -> Distinct:
     """Once per query."""
     known: Distinct | None = query.memo.get("distinct")
     if known is None:
-        newest_first = query.items[::-1]
-        items, first, inverse = np.unique(newest_first, return_index=True, return_inverse=True)
-        order = first.argsort()
-        total = np.asarray(np.bincount(inverse, query.weights[::-1], len(items)), np.float64)
-        known = query.memo["distinct"] = Distinct(items[order], total[order])
+        below = int(query.items.max(initial=-1)) + 1
+        total = summed(query.items[::-1], query.weights[::-1], below)
+        places = np.arange(len(total.ids), dtype=np.int32)
+        known = query.memo["distinct"] = Distinct(total.ids, total.values[0], below, places)
     return known
 
 
 def last_distinct(query: Query, size: int, limit: int) -> tuple[IntArray, IntArray]:
     """The last `limit` different items of the past below position `size`, newest first, and how many
     different ones came after each (0 for the newest). Shared by sources through the memo."""
-    known: IntArray = distinct(query).items
-    if len(known) and known.max() >= size:
-        known = known[known < size]
+    own = distinct(query)
+    known = own.items if own.below <= size else own.items[own.items < size]
     items: IntArray = known[:limit]
-    return items, np.arange(len(items), dtype=np.int32)
+    return items, own.places[: len(items)]
 
 
 def strengths(query: Query, size: int, typical: float) -> tuple[IntArray, FloatArray]:
@@ -123,7 +126,7 @@ def strengths(query: Query, size: int, typical: float) -> tuple[IntArray, FloatA
         items, inverse = np.unique(np.r_[items, query.against], return_inverse=True)
         lower = np.r_[total, query.against_weights]
         total = np.asarray(np.bincount(inverse, lower, len(items)), np.float64)
-    if len(items) and items.max() >= size:
+    if own.below > size or len(query.against):
         items, total = items[items < size], total[items < size]
     strength = strength_of(total / typical)
     if len(query.against) and not (strength > 0).any():

@@ -1,6 +1,5 @@
 """What others went on to in sessions like this one: V-SkNN, near neural encoders for milliseconds."""
 
-from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -75,10 +74,10 @@ class Session(SummedSource):
         weights = 1 - np.arange(len(current)) / LAST  # linear from the newest, as in V-SkNN
         overlap = self._holding.sums(current, weights[None], len(self.events))
         # Newer sessions have larger numbers, and count a hair more.
-        overlap = replace(overlap, values=overlap.values + overlap.ids / (len(self.events) * 1e4))
-        near, similarity = overlap.best(NEIGHBOURS)
+        values = overlap.values + overlap.ids / (len(self.events) * 1e4)
+        near, similarity = SumsById(overlap.ids, values, overlap.size).best(NEIGHBOURS)
         found = self._sessions.near(near, similarity, current, weights, BY_STEPS, len(self.rarity))
-        return replace(found, values=found.values * self.rarity[found.ids])
+        return SumsById(found.ids, found.values * self.rarity[found.ids], found.size)
 
 
 def _current(query: Query, size: int) -> IntArray:
@@ -87,10 +86,7 @@ def _current(query: Query, size: int) -> IntArray:
         return np.empty(0, np.int32)
     recent = query.items[query.session == query.session[-1]][::-1]
     recent = recent[recent < size][: 3 * LAST]
-    _, first = np.unique(recent, return_index=True)
-    first.sort()
-    current: IntArray = recent[first][:LAST]
-    return current
+    return np.array(list(dict.fromkeys(recent.tolist()))[:LAST], np.int32)
 
 
 def _pieces(data: Interactions) -> IntArray:

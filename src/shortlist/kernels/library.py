@@ -53,13 +53,17 @@ class _Scratch(threading.local):
     """Zeros by id, one array per thread; each kernel leaves zeros behind."""
 
     def __init__(self) -> None:
-        self._array = np.zeros(0, np.int32)
+        self._grow(1024)
+
+    def _grow(self, size: int) -> None:
+        self._array = np.zeros(size + size // 4, np.int32)
+        self._size, self._address = len(self._array), self._array.ctypes.data
 
     def slots(self, size: int) -> int:
         """Address of at least `size` zeros."""
-        if len(self._array) < size:
-            self._array = np.zeros(size + size // 4, np.int32)
-        return self._array.ctypes.data
+        if self._size < size:
+            self._grow(size)
+        return self._address
 
 
 scratch = _Scratch()

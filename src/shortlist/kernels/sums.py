@@ -17,7 +17,7 @@ Sums = NDArray[np.float64]
 class SumsById:
     """What was summed up for ids below `size`.
 
-    ids: (t,) different ones, in no order that means anything. values: (kinds, t)."""
+    ids: (t,) different ones, in the order in which they came up. values: (kinds, t)."""
 
     ids: IntArray
     values: Sums
@@ -116,7 +116,7 @@ class Rows:
         return SumsById(ids[:count], values[:, :count], size)
 
 
-def summed(ids: IntArray, weights: Sums, size: int) -> SumsById:
+def summed(ids: IntArray, weights: Sums | FloatArray, size: int) -> SumsById:
     """The sum of the weights of each different id below `size`.
 
     >>> summed(np.array([3, 1, 3], np.int32), np.array([1.0, 5.0, 2.0]), 4).values.tolist()
@@ -148,5 +148,5 @@ def _ints(array: IntArray) -> bytes:
     return array.astype(np.int32, copy=False).tobytes()
 
 
-def _floats(array: Sums) -> bytes:
+def _floats(array: Sums | FloatArray) -> bytes:
     return array.astype(np.float64, copy=False).tobytes()
