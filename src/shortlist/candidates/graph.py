@@ -1,6 +1,6 @@
 """GF-CF: a low-pass filter over the graph of who had what; strong where events have no order."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +14,7 @@ from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
 from shortlist.retrieval.index import VectorIndex
 from shortlist.settings import TrainingSettings
+from shortlist.singular import right_singular
 
 BANDWIDTH = 256
 LAST = 200
@@ -43,7 +44,7 @@ class Graph(VectorSource):
         degree = np.asarray(matrix.sum(0)).ravel()
         columns = np.where(degree > 0, np.maximum(degree, 1) ** -0.5, 0)
         normal = sparse.diags(rows) @ matrix @ sparse.diags(columns)
-        components = _smoothest(sparse.csr_matrix(normal, dtype=np.float32), BANDWIDTH, settings.seed)
+        components = right_singular(sparse.csr_matrix(normal, dtype=np.float32), BANDWIDTH, settings.seed)
         left = (components * columns[:, None]).astype(np.float32)
         right = np.where(columns[:, None] > 0, components * np.sqrt(np.maximum(degree, 0))[:, None], 0)
         asked = matrix[:: max(1, matrix.shape[0] // ASKED)] @ left
@@ -65,17 +66,3 @@ class Graph(VectorSource):
         """The sum of the last items."""
         last, _ = last_distinct(query, len(self.left), LAST)
         return self.left.take(last, axis=0).sum(axis=0) if len(last) else None
-
-
-def _smoothest(normal: Any, size: int, seed: int) -> FloatArray:
-    """(n, ≤ size) right singular vectors of the largest singular values, by a randomised range finder."""
-    rng = np.random.default_rng(seed)
-    users, n = normal.shape
-    size = min(size, users, n)
-    if size < 1 or not normal.nnz:
-        return np.zeros((n, 1), np.float32)
-    probe = rng.standard_normal((n, min(size + 32, min(users, n)))).astype(np.float32)
-    for _ in range(4):
-        probe, _ = np.linalg.qr(normal.T @ (normal @ probe))
-    _, _, components = np.linalg.svd(normal @ probe, full_matrices=False)
-    return np.asarray(probe @ components[:size].T, np.float32)

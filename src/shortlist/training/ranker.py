@@ -14,6 +14,7 @@ from shortlist.arrays import FloatArray
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.scorer import Calibration
 from shortlist.training.ground import Ground, lead_of
+from shortlist.training.onnx_trees import onnx_trees
 from shortlist.training.rows import NEXT, Rows, ndcgs
 
 MOST_TREES, PATIENCE = 300, 30
@@ -149,14 +150,7 @@ def to_onnx(booster: Any, columns: int, trees: int = -1, ground: Ground | None =
 
     ground: what the trees stand on; None: nothing.
     """
-    import lightgbm
-    import onnxmltools
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    booster = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=trees))
-    model = onnxmltools.convert_lightgbm(
-        booster, initial_types=[("features", FloatTensorType([None, columns]))], target_opset=15
-    )
+    model = onnx_trees(booster, columns, trees)
     if ground is not None:
         ground.onto(model)
     data: bytes = model.SerializeToString()
