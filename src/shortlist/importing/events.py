@@ -11,6 +11,7 @@ from shortlist.importing.found import Staged
 from shortlist.importing.layout import literal
 from shortlist.importing.plan import Rows
 from shortlist.importing.problem import Example, Outcome
+from shortlist.importing.stream import streamed
 
 # What shops call the types of events, beside our own names.
 TYPES: dict[str, EventType] = {
@@ -128,9 +129,7 @@ def batches(
         FROM events WHERE refused IS NULL ORDER BY ts, file, row OFFSET {skip}
     """
     kinds = {str(kind): kind for kind in EventType}
-    # DuckDB streams: what it holds is its memory limit and one batch.
-    for batch in connection.sql(query).to_arrow_reader(size):
-        columns = [column.to_pylist() for column in batch.columns]
+    for batch in streamed(connection, query, size):
         yield [
             Event(
                 event_id=f"{keys[file]}-{row}",
@@ -145,9 +144,7 @@ def batches(
                 session_id=session_id,
                 category=categories.get(item_id),
             )
-            for file, row, user_id, item_id, ts, kind, rating, price, currency, quantity, session_id in zip(
-                *columns, strict=True
-            )
+            for file, row, user_id, item_id, ts, kind, rating, price, currency, quantity, session_id in batch
         ]
 
 
@@ -160,8 +157,8 @@ def types_of(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def item_ids(connection: duckdb.DuckDBPyConnection, size: int) -> Iterator[list[str]]:
     """Ids of the items of good events, in order of their first row."""
     query = "SELECT item_id FROM events WHERE refused IS NULL GROUP BY item_id ORDER BY min((file, row))"
-    for batch in connection.sql(query).to_arrow_reader(size):
-        yield batch.column(0).to_pylist()
+    for batch in streamed(connection, query, size):
+        yield [item_id for (item_id,) in batch]
 
 
 def _insert(number: int, rows: Rows, staged: Staged, rejects: str, before: int, now_ms: int) -> str:

@@ -15,6 +15,7 @@ from shortlist.importing.layout import literal
 from shortlist.importing.mapping import ITEM_NAMES
 from shortlist.importing.plan import Rows
 from shortlist.importing.problem import Example, Outcome
+from shortlist.importing.stream import streamed
 from shortlist.refusal import UNKNOWN, refusal
 
 FIELDS = tuple(ITEM_NAMES)
@@ -35,14 +36,14 @@ def read_items(
         f"arg_max({name}, (latest, file, row)) AS {name}" for name in (*FIELDS[1:], "attributes")
     )
     query = (
-        f"SELECT item_id, {values}, min((file, row)) AS first FROM ({' UNION ALL '.join(parts)}) "
+        f"SELECT item_id, {values}, min((file, row)) FROM ({' UNION ALL '.join(parts)}) "
         "GROUP BY item_id ORDER BY item_id"
     )
-    for batch in connection.sql(query).to_arrow_reader(size):
+    for batch in streamed(connection, query, size):
         items = []
-        for row in batch.to_pylist():
-            first = list(row.pop("first").values())
-            item = _item(row, files[first[0]][0], first[1], outcome)
+        for *texts, (file, number) in batch:
+            row = dict(zip((*FIELDS, "attributes"), texts, strict=True))
+            item = _item(row, files[file][0], number, outcome)
             if item is not None:
                 items.append(item)
         yield items
