@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
 
 FOLDER = Path("src", "shortlist", "kernels")
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")  # as kernels/library.py has it
@@ -31,5 +32,7 @@ class Kernels(BuildHookInterface):  # type: ignore[type-arg]
             command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-o", str(target), str(source)]
             subprocess.run(command, check=True, env=environ)  # noqa: S603  # all of it is ours
         build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        build_data["tag"] = (
+            f"py3-none-{next(platform_tags())}"  # it knows nothing of Python, called by ctypes
+        )
         build_data["artifacts"].append(f"/{target.relative_to(self.root).as_posix()}")

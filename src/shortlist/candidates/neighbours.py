@@ -64,7 +64,7 @@ class Neighbours:
         return len(self.items)
 
     def sums(self, of: IntArray, *weights: ArrayLike) -> SumsById:
-        """What the items `of` (m,) lend to others: Σ weight × link, of one kind per array of m weights."""
+        """What the items `of` (m,) lend to others: Σ weight × link, for one or two arrays of m weights."""
         return self._rows.sums(of, np.array(weights, np.float64), len(self.items))
 
     def links(self, of: IntArray, positions: IntArray) -> FloatArray:

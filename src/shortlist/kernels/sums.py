@@ -73,9 +73,10 @@ class Rows:
     def sums(self, of: IntArray, lent: Sums, size: int) -> SumsById:
         """Σ over rows `of` of lent × weight, for every id below `size` in them.
 
-        of: (rows,); those that are not below n lend nothing. lent: (kinds, rows) what each lends, for several
-        sums at once."""
+        of: (rows,); those that are not below n lend nothing. lent: (kinds, rows) what each lends, for one
+        or two sums at once."""
         kinds, width = len(lent), self.ids.shape[1]
+        assert kinds in (1, 2)
         most = min(len(of) * width, size) + 1
         ids, values = np.empty(most, np.int32), np.empty((kinds, most), np.float64)
         count = LIBRARY.row_sums(
