@@ -13,8 +13,8 @@ from shortlist.events.log import LogUnavailable
 from shortlist.gateway.limits import Limit, RateLimited
 from shortlist.gateway.problems import HTTP_KINDS, KINDS, kind_of, tell
 
-# Rooms whose errors end a command, and never reach a request.
-COMMANDS = ("training", "importing", "demo", "cli", "models")
+# Rooms whose errors end a command (or keep it from starting), and never reach a request.
+COMMANDS = ("training", "importing", "demo", "cli", "models", "kernels")
 
 
 def error_types() -> dict[str, Path]:

@@ -1,5 +1,9 @@
 """The compiled loops against the plainest Python that says what they mean."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -112,3 +116,18 @@ def test_nothing_of_one_call_is_left_for_the_next() -> None:
 def test_many_of_one_id_are_one() -> None:
     found = summed(np.zeros(10_000, np.int32), np.ones(10_000), 1)
     assert (found.ids.tolist(), found.values.tolist()) == ([0], [[10_000.0]])
+
+
+def test_a_package_that_was_not_built_says_so_in_one_line(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "path = Path.with_name; Path.with_name = lambda self, name: path(self, 'un' + name)\n"
+        "from shortlist.cli import main; main(['recommend', '--users', 'all', '--out', 'x.csv'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("shortlist: ")
+    assert "install shortlist, by pip install" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

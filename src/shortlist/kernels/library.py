@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from shortlist.errors import ShortlistError
+
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("kernels" + SUFFIX)
 
 POINTER, INT = ctypes.c_void_p, ctypes.c_int64
 
 
-class KernelsMissing(ImportError):
+class KernelsMissing(ShortlistError):
     """The package was put in place without building it."""
 
 
@@ -24,7 +26,7 @@ def _loaded() -> ctypes.PyDLL:
         library = ctypes.PyDLL(str(PATH))
     except OSError as error:
         raise KernelsMissing(
-            f"{PATH.name} is not beside the code ({error}): install the package, by pip install -e . or make"
+            f"{PATH.name} is not beside the code; install shortlist, by pip install -e . or make ({error})"
         ) from None
     library.row_sums.argtypes = [
         POINTER, POINTER, INT, INT, POINTER, INT, POINTER, INT, POINTER, INT, POINTER, POINTER, INT,
