@@ -16,7 +16,7 @@ import msgspec
 
 from bench._client import Connection
 from bench._server import Server, copy_of, report, shortlist, token, trained_shop
-from shortlist import app
+from shortlist.app.loop import followed
 from shortlist.events.event import decode
 from shortlist.events.log import EVENTS
 from shortlist.home import Home
@@ -78,7 +78,7 @@ async def once(server: Server, service: str, accepted: set[str], seed: int) -> N
 
 def logged(home: Path) -> set[str]:
     """Every event id in the log."""
-    with app.followed(Settings(), Home(home)) as loop:
+    with followed(Settings(), Home(home)) as loop:
         found: set[str] = set()
         for partition in range(loop.log.partitions(EVENTS)):
             offset = loop.log.begins(EVENTS)[partition]

@@ -8,7 +8,7 @@ from typing import Self, cast
 import msgspec
 import numpy as np
 
-from shortlist.app import open_ranker
+from shortlist.app.models import open_ranker
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.als import Als
 from shortlist.candidates.popular import Popular

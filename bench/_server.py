@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shortlist.app import load_serving
+from shortlist.app.models import load_serving
 from shortlist.errors import ShortlistError
 from shortlist.home import Home
 

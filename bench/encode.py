@@ -19,7 +19,7 @@ import numpy as np
 
 from bench._catalog import FOLDER
 from bench._server import report
-from shortlist.app import item_table
+from shortlist.app.catalog import item_table
 from shortlist.arrays import FloatArray
 from shortlist.catalog.encoder import Encoder
 from shortlist.catalog.encoder_tfidf import TfidfEncoder

@@ -13,7 +13,7 @@ from rocksdict import WriteBatch
 
 from bench._client import percentiles
 from bench._server import report
-from shortlist import app
+from shortlist.app.loop import Loop, owned, processor
 from shortlist.database import Database, open_database
 from shortlist.events.event import Event, EventType, encode
 from shortlist.events.log import EVENTS, Record
@@ -23,7 +23,7 @@ from shortlist.settings import Settings
 EVENTS_TIMED, USERS, GIVE_UP_S = 2_000, 300, 5.0
 
 
-async def visible(loop: app.Loop, number: int) -> float:
+async def visible(loop: Loop, number: int) -> float:
     """Milliseconds from `append` until the user's features count the event."""
     user, now_ms = f"user-{number % USERS}", time.time_ns() // 1_000_000
     event = Event(
@@ -55,16 +55,16 @@ def main() -> None:
     settings = Settings()
     with tempfile.TemporaryDirectory() as folder:
         ours, engine = [], []
-        with app.owned(settings, Home(Path(folder) / "shop")) as loop:
-            processor = app.processor(settings, loop)
-            processor.start()
+        with owned(settings, Home(Path(folder) / "shop")) as loop:
+            folding = processor(settings, loop)
+            folding.start()
             database = open_database(Home(Path(folder) / "bare"))
             with asyncio.Runner() as runner:
                 for number in range(EVENTS_TIMED):
                     ours.append(runner.run(visible(loop, number)))
                     engine.append(bare(database, number))
             database.close()
-            processor.stop()
+            folding.stop()
     figures, least = percentiles(ours[100:]), percentiles(engine[100:])
     print(f"event → feature visible   p50 {figures['p50_ms']} ms, p99 {figures['p99_ms']} ms")
     print(f"bare synced write + read  p50 {least['p50_ms']} ms, p99 {least['p99_ms']} ms")

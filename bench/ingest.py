@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench._server import report, serving, token
 from bench._wrk import Load, load, require_wrk
-from shortlist.app import owned
+from shortlist.app.loop import owned
 from shortlist.events.event import Event, EventType, encode
 from shortlist.events.log import EVENTS, EventLog, Record
 from shortlist.home import Home

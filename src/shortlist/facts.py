@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 
-from shortlist import app
+from shortlist.app.catalog import catalog
+from shortlist.app.loop import followed
+from shortlist.app.models import load_serving
 from shortlist.catalog.item import Item
 from shortlist.database import DatabaseMissing
 from shortlist.doctor import Facts
@@ -19,8 +21,8 @@ DAY_S = 86_400.0
 
 async def gather(settings: Settings, home: Home, *, now_s: float) -> Facts:
     """Everything `diagnose` wants to know."""
-    async with app.catalog(settings, home) as catalog:
-        items = [item async for item in catalog.all()]
+    async with catalog(settings, home) as stored:
+        items = [item async for item in stored.all()]
     model, error = _model(home)
     users, interactions, events, lag, newest = _log(settings, home)
     fold_problem = _fold_problem(settings, home)
@@ -53,7 +55,7 @@ async def gather(settings: Settings, home: Home, *, now_s: float) -> Facts:
 
 def _model(home: Home) -> tuple[Model | None, str | None]:
     try:
-        return app.load_serving(home), None
+        return load_serving(home), None
     except ModelUnknown:
         return None, None
     except ModelCorrupt as error:
@@ -63,7 +65,7 @@ def _model(home: Home) -> tuple[Model | None, str | None]:
 def _log(settings: Settings, home: Home) -> tuple[int, int, int, int, float]:
     """Users, their interactions, events in the log, events not folded, time of the newest in seconds."""
     try:
-        with app.followed(settings, home) as loop:
+        with followed(settings, home) as loop:
             ends, begins = loop.log.ends(EVENTS), loop.log.begins(EVENTS)
             lag = sum(end - loop.features.offset(at) for at, end in enumerate(ends))
             users = interactions = newest = 0
@@ -80,7 +82,7 @@ def _log(settings: Settings, home: Home) -> tuple[int, int, int, int, float]:
 def _fold_problem(settings: Settings, home: Home) -> str | None:
     """Why the features cannot be used with the settings as they are."""
     try:
-        with app.followed(settings, home) as loop:
+        with followed(settings, home) as loop:
             loop.features.agree()
     except DatabaseMissing:
         return None

@@ -21,7 +21,6 @@ from typing import TextIO  # noqa: E402
 import msgspec  # noqa: E402
 import structlog  # noqa: E402
 
-from shortlist.app import running  # noqa: E402
 from shortlist.gateway.server import bound, listening  # noqa: E402
 from shortlist.home import Home, HomeUnusable  # noqa: E402
 from shortlist.models import pointer  # noqa: E402
@@ -116,6 +115,8 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
     server = settings.server
+    from shortlist.app.serve import running  # loads everything: the address and a way to end come first
+
     async with (
         running(settings, home) as gateway,
         listening(gateway, listener, drain_s=server.drain_s, on_failure=ended.set) as address,

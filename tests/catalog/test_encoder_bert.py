@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from shortlist import app
+from shortlist.app.encoders import fit_encoder, open_encoder
 from shortlist.arrays import FloatArray
 from shortlist.catalog.bert_export import NEEDS, NETWORK, TOKENIZER, BertMissing, exported
 from shortlist.catalog.encoder import EncoderError
@@ -172,11 +172,11 @@ def test_the_setting_chooses_it_and_a_server_opens_what_training_kept(
     settings = Settings(catalog=CatalogSettings(bert_folder=str(folder)))
     home = Home(tmp_path)
     home.encoders.symlink_to(encoders)  # exported before
-    trained = app.fit_encoder(settings, home)(CATALOG, TrainingSettings(content_dim=8, threads=1), silent)
-    served = app.open_encoder(home)(trained.arrays())
+    trained = fit_encoder(settings, home)(CATALOG, TrainingSettings(content_dim=8, threads=1), silent)
+    served = open_encoder(home)(trained.arrays())
     assert served is not None
     assert served.name == trained.name
     np.testing.assert_allclose(served.encode(CATALOG), trained.encode(CATALOG), atol=1e-5)
     with capture_logs() as logs:
-        assert app.open_encoder(Home(tmp_path / "elsewhere"))(trained.arrays()) is None
+        assert open_encoder(Home(tmp_path / "elsewhere"))(trained.arrays()) is None
     assert "no exported BERT" in logs[0]["why"]

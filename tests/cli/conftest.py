@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shortlist import app
 from shortlist import settings as settings_tree
+from shortlist.app.catalog import catalog
+from shortlist.app.loop import owned, processor
 from shortlist.catalog.item import Item
 from shortlist.events.event import Event, EventType, encode
 from shortlist.events.log import EVENTS, Record
@@ -48,11 +49,11 @@ def shop_items() -> list[Item]:
 
 async def fill(home: Home) -> None:
     settings = settings_tree.load(home.path, {})[0]
-    async with app.catalog(settings, home) as catalog:
-        await catalog.put(shop_items())
-    with app.owned(settings, home) as loop:
+    async with catalog(settings, home) as items:
+        await items.put(shop_items())
+    with owned(settings, home) as loop:
         await loop.log.append(EVENTS, [Record(e.user_id, encode(e)) for e in shop_events()])
-        app.processor(settings, loop).fold_all()
+        processor(settings, loop).fold_all()
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 from tests.cli.conftest import fill
 
-from shortlist import app
 from shortlist import settings as settings_tree
+from shortlist.app.loop import owned, processor
 from shortlist.cli import shortlist
 from shortlist.home import Home
 
@@ -53,8 +53,8 @@ def asked(home: Home) -> Iterator[Callable[[str], dict[str, Any]]]:
     (home.path / "shortlist.toml").write_text(ALIKE)
     asyncio.run(fill(home))
     settings = settings_tree.load(home.path, {})[0]
-    with app.owned(settings, home) as loop:
-        app.processor(settings, loop).fold_all()
+    with owned(settings, home) as loop:
+        processor(settings, loop).fold_all()
     run(home, "train")
     words = [sys.executable, "-m", "shortlist", "serve", "--home", str(home.path), "--port", "0"]
     server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -11,8 +11,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from shortlist import app
 from shortlist import settings as settings_tree
+from shortlist.app.beside import accounts_of
+from shortlist.app.catalog import catalog
+from shortlist.app.loop import owned, processor
+from shortlist.app.serve import running
 from shortlist.catalog.item import Item
 from shortlist.cli.exploration import command
 from shortlist.coldstart.accounts import Accounts
@@ -37,8 +40,8 @@ def shop(trained_home: Home, tmp_path: Path) -> Home:
 
 async def fill(home: Home) -> None:
     settings = settings_tree.load(home.path, {})[0]
-    async with app.catalog(settings, home) as catalog:
-        await catalog.create(Item(item_id="kettle", title="A kettle with a very long name indeed"))
+    async with catalog(settings, home) as items:
+        await items.create(Item(item_id="kettle", title="A kettle with a very long name indeed"))
     slates = [
         {
             "request_id": f"r{n}", "ts": NOW, "user_id": f"u{n}", "trace_id": "t", "page": 1,
@@ -55,11 +58,11 @@ async def fill(home: Home) -> None:
         )
         for kind, n in happened
     ]  # fmt: skip
-    with app.owned(settings, home) as loop:
+    with owned(settings, home) as loop:
         value = msgspec.json.encode({"kind": "slates", "slates": slates})
         await loop.log.append(SERVED, [Record("1", value)])
         await loop.log.append(EVENTS, [Record(event.user_id, encode(event)) for event in events])
-        app.processor(settings, loop).fold_all()
+        processor(settings, loop).fold_all()
 
 
 def run(home: Home, *args: str) -> str:
@@ -124,7 +127,7 @@ def test_a_running_shop_tries_an_item_out_and_learns_from_a_click(trained_home: 
     settings = settings_tree.load(home.path, {"SHORTLIST_EXPLORATION__SHARE": "1.0"})[0]
 
     async def scenario() -> None:
-        async with app.running(settings, home) as gateway:
+        async with running(settings, home) as gateway:
             token = token_for(
                 signing_secret(home, settings), "shop", scopes=["service"], ttl_s=60, now_s=time.time(),
                 settings=settings.auth,
@@ -144,7 +147,7 @@ def test_a_running_shop_tries_an_item_out_and_learns_from_a_click(trained_home: 
                 await asyncio.sleep(0.05)
             assert (account["promised"], account["delivered"], account["clicks"]) == (1, 1, 1)
             assert account["status"] == "exploring"
-            beside = await app.accounts_of(settings, home)  # what the command reads, from the same log
+            beside = await accounts_of(settings, home)  # what the command reads, from the same log
             assert [(item.item_id, item.clicks) for item in beside.items] == [("kettle", 1)]
 
     asyncio.run(scenario())

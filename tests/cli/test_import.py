@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from shortlist.app import catalog, followed
+from shortlist.app.catalog import catalog
+from shortlist.app.loop import followed
 from shortlist.catalog.item import Item
 from shortlist.cli.import_ import command, past
 from shortlist.errors import ShortlistError

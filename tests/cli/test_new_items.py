@@ -11,8 +11,10 @@ import httpx
 import msgspec
 import pytest
 
-from shortlist import app
 from shortlist import settings as settings_tree
+from shortlist.app.catalog import catalog_stores
+from shortlist.app.loop import owned
+from shortlist.app.serve import running
 from shortlist.catalog.store import Change
 from shortlist.events.log import ITEMS
 from shortlist.gateway.auth import token_for
@@ -38,7 +40,7 @@ def shop(trained_home: Home, tmp_path: Path) -> Home:
 @asynccontextmanager
 async def serving(home: Home) -> AsyncIterator[httpx.AsyncClient]:
     settings = settings_tree.load(home.path, {})[0]
-    async with app.running(settings, home) as gateway:
+    async with running(settings, home) as gateway:
         secret = signing_secret(home, settings)
         bearer = token_for(secret, "shop", scopes=("service",), ttl_s=600.0, now_s=time.time())
         async with httpx.AsyncClient(
@@ -106,13 +108,13 @@ async def holds(client: httpx.AsyncClient, item_id: str, wanted: str) -> bool:
 async def published(home: Home) -> bool:
     """Whether the outbox is empty."""
     settings = settings_tree.load(home.path, {})[0]
-    async with app.catalog_stores(settings, home) as stores:
+    async with catalog_stores(settings, home) as stores:
         return await stores.outbox.waiting(1) == []
 
 
 def told(home: Home) -> list[Change]:
     """What the log says of the catalog."""
-    with app.owned(settings_tree.load(home.path, {})[0], home) as loop:
+    with owned(settings_tree.load(home.path, {})[0], home) as loop:
         stored = loop.log.read(ITEMS, 0, 0, 1_000)
     return [msgspec.json.decode(record.value, type=Change) for record in stored]
 

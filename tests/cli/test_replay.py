@@ -9,8 +9,8 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from shortlist import app
 from shortlist import settings as settings_tree
+from shortlist.app.serve import running
 from shortlist.cli import replay, why
 from shortlist.errors import ShortlistError
 from shortlist.gateway.auth import token_for
@@ -26,7 +26,7 @@ def served(trained_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home
     settings = settings_tree.load(home.path, {})[0]
 
     async def serve() -> None:
-        async with app.running(settings, home) as gateway:
+        async with running(settings, home) as gateway:
             bearer = token_for(
                 signing_secret(home, settings), "shop", scopes=("service",), ttl_s=600.0, now_s=time.time()
             )

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 from tests.cli.conftest import BIKES, DAY_MS, START_MS, TEA, fill, made
 
-from shortlist import app
 from shortlist import settings as settings_tree
+from shortlist.app.catalog import catalog, catalog_stores
+from shortlist.app.loop import owned, processor
 from shortlist.catalog.item import Item
 from shortlist.cli import shortlist
 from shortlist.events.event import encode
@@ -26,17 +27,17 @@ def run(home: Home, *words: object) -> str:
 async def unheard_of(home: Home) -> None:
     """Everybody who likes tea views an item that no import named, and one that was deleted."""
     settings = settings_tree.load(home.path, {})[0]
-    async with app.catalog(settings, home) as catalog:
-        await catalog.put([Item(item_id="gone")])
-        await catalog.delete("gone")
-    with app.owned(settings, home) as loop:
+    async with catalog(settings, home) as items:
+        await items.put([Item(item_id="gone")])
+        await items.delete("gone")
+    with owned(settings, home) as loop:
         events = [
             made(f"u{user}", "view", item, START_MS + 5 * DAY_MS + user)
             for user in range(9)
             for item in ("tea unheard of", "gone")
         ]
         await loop.log.append(EVENTS, [Record(e.user_id, encode(e)) for e in events])
-        app.processor(settings, loop).fold_all()
+        processor(settings, loop).fold_all()
 
 
 def test_an_item_known_by_events_alone_is_learned_and_recommended(home: Home) -> None:
@@ -64,7 +65,7 @@ def test_attributes_named_in_the_settings_are_learned_and_told_apart(
             "tea": [*(f"u{user}" for user in range(11)), "ann"],
             "bikes": [*(f"u{n}" for n in range(11, 18)), "ben"],
         }
-        async with app.catalog_stores(settings_tree.load(home.path, {})[0], home) as stores:
+        async with catalog_stores(settings_tree.load(home.path, {})[0], home) as stores:
             for taste, users in likes.items():
                 for user in users:
                     await stores.users.put(user, {"taste": taste})

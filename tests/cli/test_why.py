@@ -10,7 +10,7 @@ import msgspec
 from click.testing import CliRunner
 from tests.cli.conftest import BIKES, TEA, shop_events
 
-from shortlist import app
+from shortlist.app.catalog import catalog
 from shortlist.catalog.item import Item
 from shortlist.cli.why import command
 from shortlist.errors import ShortlistError
@@ -80,7 +80,7 @@ def test_a_name_that_variants_go_by_is_no_item_that_was_deleted(trained_home: Ho
     shutil.copytree(trained_home.path, home.path)
 
     async def add() -> None:
-        async with app.catalog(load(home.path, {})[0], home) as items:
+        async with catalog(load(home.path, {})[0], home) as items:
             await items.put([Item(item_id="mug red", variant_of="mug")])
 
     asyncio.run(add())

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shortlist.app import catalog
+from shortlist.app.catalog import catalog
 from shortlist.cli.import_ import bring, past
 from shortlist.demo.load import Demo, load, read_demo
 from shortlist.home import Home

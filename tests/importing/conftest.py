@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shortlist.app import catalog, followed, owned, processor
+from shortlist.app.catalog import catalog
+from shortlist.app.loop import followed, owned, processor
 from shortlist.catalog.item import Item
 from shortlist.events.event import Event
 from shortlist.events.partition import partition_of

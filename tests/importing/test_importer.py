@@ -282,7 +282,8 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from typing import Any
-from shortlist.app import catalog, owned, processor
+from shortlist.app.catalog import catalog
+from shortlist.app.loop import owned, processor
 from shortlist.home import Home
 from shortlist.importing.destination import Engines
 from shortlist.importing.importer import Request, import_files

@@ -53,7 +53,8 @@ def command(home: Home, data: Path, only: str, cases: int, cold_items: bool, jso
 def _warm(home: Home, data: Path, only: str, cases: int) -> "list[Result]":
     from rich.console import Console
 
-    from shortlist.app import fit_encoder, open_ranker
+    from shortlist.app.encoders import fit_encoder
+    from shortlist.app.models import open_ranker
     from shortlist.progress import bars
     from shortlist.training.evaluate.datasets import trials
     from shortlist.training.evaluate.run import run
@@ -75,7 +76,8 @@ def _warm(home: Home, data: Path, only: str, cases: int) -> "list[Result]":
 def _cold(home: Home, data: Path, only: str, cases: int) -> "list[ColdLine]":
     from rich.console import Console
 
-    from shortlist.app import fit_encoder, open_ranker
+    from shortlist.app.encoders import fit_encoder
+    from shortlist.app.models import open_ranker
     from shortlist.demo.shop import make_shop
     from shortlist.progress import bars
     from shortlist.training.evaluate import cold

@@ -33,12 +33,12 @@ def command(home: Home, show_all: bool, as_json: bool) -> None:
     Example:
       shortlist exploration
     """
-    from shortlist import app
+    from shortlist.app.beside import accounts_of
     from shortlist.ops import logs
 
     settings = load_settings(home.require())
     logs.set_up("warning")
-    found = asyncio.run(app.accounts_of(settings, home))
+    found = asyncio.run(accounts_of(settings, home))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return

@@ -89,7 +89,7 @@ async def bring(settings: Settings, home: Home, request: "Request", report: Repo
 
 def past(settings: Settings, home: Home) -> Iterator["Event"]:
     """Every event of a home's log, partition by partition."""
-    from shortlist.app import followed
+    from shortlist.app.loop import followed
     from shortlist.events.log import EVENTS
     from shortlist.importing.destination import events_since
 
@@ -119,7 +119,8 @@ def said(outcome: "Outcome") -> Iterator[str]:
 
 @asynccontextmanager
 async def _destination(settings: Settings, home: Home) -> AsyncIterator["Destination"]:
-    from shortlist.app import catalog, followed, owned, processor
+    from shortlist.app.catalog import catalog
+    from shortlist.app.loop import followed, owned, processor
     from shortlist.importing.destination import Engines
 
     async with catalog(settings, home) as items:

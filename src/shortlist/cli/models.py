@@ -124,8 +124,8 @@ def age(seconds: float) -> str:
 
 
 def _registry(home: Home) -> ModelRegistry:
-    from shortlist import app
+    from shortlist.app.models import registry
     from shortlist.ops import logs
 
     logs.set_up("warning")
-    return app.registry(load_settings(home), home.require())
+    return registry(load_settings(home), home.require())

@@ -23,7 +23,7 @@ def command(home: Home) -> None:
     Example:
       SHORTLIST_FEATURES__SESSION_GAP_S=900 shortlist rebuild
     """
-    from shortlist.app import processor, to_rebuild
+    from shortlist.app.loop import processor, to_rebuild
     from shortlist.progress import bars
 
     settings = load_settings(home.require())

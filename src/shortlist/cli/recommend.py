@@ -20,7 +20,7 @@ from shortlist.progress import Report, bars
 from shortlist.settings import Settings
 
 if TYPE_CHECKING:
-    from shortlist.app import Loop
+    from shortlist.app.loop import Loop
     from shortlist.arrays import IntArray
     from shortlist.features.store import Features, FeatureStore
     from shortlist.features.trending import Published
@@ -137,11 +137,11 @@ def recommend(
     home: Home, settings: Settings, asked: Asked, out: Path, report: Report, workers: int | None
 ) -> Summary:
     """Answer what was asked and write it. Raises ShortlistError."""
-    from shortlist import app
+    from shortlist.app.beside import trends_of
     from shortlist.serving.batch_out import writing
 
     now_ms = time.time_ns() // 1_000_000  # one moment for everybody, in all processes
-    opening = Opening(home.path, settings, asked.limit, now_ms, app.trends_of(settings, home))
+    opening = Opening(home.path, settings, asked.limit, now_ms, trends_of(settings, home))
     batch = _open(opening)
     rows = 0
     with _cases(home, settings, asked, batch, now_ms, report) as (cases, remarks):
@@ -190,9 +190,9 @@ def _cases(
     if asked.histories is not None:
         yield _anonymous(asked.histories, batch, asked.include_seen, among, remarks), remarks
         return
-    from shortlist import app
+    from shortlist.app.loop import followed
 
-    with app.followed(settings, home) as loop:
+    with followed(settings, home) as loop:
         loop.features.agree()
         yield _named(loop, home, settings, asked, batch, now_ms, among, remarks, report), remarks
 
@@ -209,7 +209,7 @@ def _named(
     report: Report,
 ) -> Cases:
     """People with an id, by what is known of them now."""
-    from shortlist import app
+    from shortlist.app.catalog import attributes_of
     from shortlist.events.log import EVENTS
     from shortlist.serving.batch import Case
     from shortlist.serving.snapshot import NOTHING
@@ -237,7 +237,7 @@ def _named(
         remarks.append(f"{len(unknown):,} users are not in the log and get what is popular: {shown}")
     if among is not None and (without := [name for name in names if name not in among]):
         remarks.append(f"{len(without):,} users have no candidates and no rows")
-    attributes = asyncio.run(app.attributes_of(settings, home, names))
+    attributes = asyncio.run(attributes_of(settings, home, names))
 
     def case(name: str) -> "Case":
         ((_, user),) = _read(features, [name], now_ms)
@@ -384,7 +384,8 @@ def _answer_in_worker(chunk: "list[Case]") -> Answers:
 
 def _open(opening: Opening) -> "Batch":
     """The serving model with the catalog as it is now."""
-    from shortlist import app
+    from shortlist.app.catalog import item_table, rules_of
+    from shortlist.app.models import load_serving
     from shortlist.ranking.rules import Rulebook
     from shortlist.serving.batch import Batch, Still
     from shortlist.serving.newcomers import bring_new_items
@@ -392,9 +393,9 @@ def _open(opening: Opening) -> "Batch":
     from shortlist.serving.snapshot import snapshot
 
     home, settings = Home(opening.home), opening.settings
-    model = app.load_serving(home)
-    table = asyncio.run(app.item_table(settings, home, model.item_ids))
-    rules = usable(asyncio.run(app.rules_of(settings, home)))
+    model = load_serving(home)
+    table = asyncio.run(item_table(settings, home, model.item_ids))
+    rules = usable(asyncio.run(rules_of(settings, home)))
     try:
         trends = Still(opening.trends)
         now = snapshot(model, table, trends, settings.candidates, rulebook=Rulebook(table, rules))

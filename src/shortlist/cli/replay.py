@@ -30,12 +30,12 @@ def command(home: Home, sample: int, as_json: bool) -> None:
     Example:
       shortlist replay --sample 1000
     """
-    from shortlist import app
+    from shortlist.app.beside import open_explainer
     from shortlist.ops import logs
 
     settings = load_settings(home.require())
     logs.set_up("warning")
-    with app.explainer(settings, home) as explainer:
+    with open_explainer(settings, home) as explainer:
         traces = explainer.traces.last(sample)
         found = list(explainer.replayer.replays(traces))
     if as_json:

@@ -340,24 +340,24 @@ class AtDatabase(Desk):
 
     def rules(self) -> "list[Rule]":
         """See above."""
-        from shortlist import app
+        from shortlist.app.catalog import rules_of
 
-        return asyncio.run(app.rules_of(self._settings, self._home))
+        return asyncio.run(rules_of(self._settings, self._home))
 
     def judged(self) -> "list[Judged]":
         """See above."""
         return self._judged(self.rules())
 
     def _judged(self, rules: "Sequence[Rule]") -> "list[Judged]":
-        from shortlist import app
+        from shortlist.app.catalog import item_table
         from shortlist.serving.ruling import judged
 
-        table = asyncio.run(app.item_table(self._settings, self._home))
+        table = asyncio.run(item_table(self._settings, self._home))
         return [judged(rule, table) for rule in rules]
 
     def create(self, fields: Mapping[str, Any]) -> "Judged":
         """See above."""
-        from shortlist import app
+        from shortlist.app.catalog import catalog_stores
         from shortlist.catalog.rule import rule_of
         from shortlist.ranking.rules import compiled
 
@@ -365,7 +365,7 @@ class AtDatabase(Desk):
         compiled(rule)
 
         async def write() -> None:
-            async with app.catalog_stores(self._settings, self._home) as stores:
+            async with catalog_stores(self._settings, self._home) as stores:
                 await stores.rules.create(rule)
 
         asyncio.run(write())
@@ -373,32 +373,32 @@ class AtDatabase(Desk):
 
     def patch(self, rule_id: str, changes: Mapping[str, Any]) -> "Judged":
         """See above."""
-        from shortlist import app
+        from shortlist.app.catalog import catalog_stores
         from shortlist.ranking.rules import compiled
 
         async def write() -> "Rule":
-            async with app.catalog_stores(self._settings, self._home) as stores:
+            async with catalog_stores(self._settings, self._home) as stores:
                 return await stores.rules.patch(rule_id, changes, compiled)
 
         return self._judged([asyncio.run(write())])[0]
 
     def delete(self, rule_id: str) -> None:
         """See above."""
-        from shortlist import app
+        from shortlist.app.catalog import catalog_stores
 
         async def write() -> None:
-            async with app.catalog_stores(self._settings, self._home) as stores:
+            async with catalog_stores(self._settings, self._home) as stores:
                 await stores.rules.delete(rule_id)
 
         asyncio.run(write())
 
     def dry_run(self, draft: Mapping[str, Any] | None, sample: int) -> "DryRun":
         """See above."""
-        from shortlist import app
+        from shortlist.app.beside import try_rule
         from shortlist.catalog.rule import rule_of
 
         rule = rule_of(draft) if draft is not None else None
-        return asyncio.run(app.try_rule(self._settings, self._home, rule, sample))
+        return asyncio.run(try_rule(self._settings, self._home, rule, sample))
 
 
 def _desk(home: Home) -> Desk:

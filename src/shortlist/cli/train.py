@@ -40,26 +40,29 @@ def run(home: Home, settings: Settings) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if settings.training.threads:
         os.environ.setdefault("OMP_NUM_THREADS", str(settings.training.threads))
-    from shortlist import app
+    from shortlist.app.catalog import attributes_of, item_table
+    from shortlist.app.encoders import fit_encoder
+    from shortlist.app.loop import followed
+    from shortlist.app.models import registry
     from shortlist.ops import logs
     from shortlist.progress import bars
     from shortlist.training.pipeline import train
 
     logs.set_up("warning")
     started = time.monotonic()
-    with app.followed(settings, home) as loop, bars() as report:
-        table = asyncio.run(app.item_table(settings, home))
+    with followed(settings, home) as loop, bars() as report:
+        table = asyncio.run(item_table(settings, home))
         trained = train(
             loop.log,
             table,
-            lambda: app.registry(settings, home),
+            lambda: registry(settings, home),
             home.models,
             settings,
             report,
             lambda: time.time_ns() // 1_000_000,
             forgotten=loop.features.forgotten,
-            fit_encoder=app.fit_encoder(settings, home),
-            attributes=lambda user_ids: asyncio.run(app.attributes_of(settings, home, user_ids)),
+            fit_encoder=fit_encoder(settings, home),
+            attributes=lambda user_ids: asyncio.run(attributes_of(settings, home, user_ids)),
             add_missing=lambda item_ids: asyncio.run(_with_missing(home, settings, item_ids)),
         )
     version = trained.version
@@ -85,11 +88,11 @@ def run(home: Home, settings: Settings) -> None:
 async def _with_missing(home: Home, settings: Settings, item_ids: Sequence[str]) -> "ItemTable | None":
     """The catalog with bare items for ids that it never had; None if it had them all. A running server sees
     the change by itself."""
-    from shortlist import app
+    from shortlist.app.catalog import catalog, item_table
 
-    async with app.catalog(settings, home) as items:
+    async with catalog(settings, home) as items:
         added = await items.add_missing(item_ids)
-    return await app.item_table(settings, home) if added else None
+    return await item_table(settings, home) if added else None
 
 
 def figures(metrics: dict[str, float]) -> list[str]:

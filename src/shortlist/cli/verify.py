@@ -24,7 +24,7 @@ def command(home: Home, show: int, as_json: bool) -> None:
     Example:
       shortlist verify --home .shortlist
     """
-    from shortlist.app import followed
+    from shortlist.app.loop import followed
     from shortlist.features.verify import verify
     from shortlist.progress import bars
 

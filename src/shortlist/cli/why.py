@@ -60,7 +60,8 @@ def command(
         return
     if replays or against_today:
         raise click.UsageError("--replay and --today go with a request id alone")
-    from shortlist import app
+    from shortlist.app.catalog import attributes_of, item_table, rules_of
+    from shortlist.app.models import load_serving
     from shortlist.ops import logs
     from shortlist.ranking.rules import Rulebook
     from shortlist.serving.newcomers import bring_new_items
@@ -70,10 +71,10 @@ def command(
 
     settings = load_settings(home.require())
     logs.set_up("warning")
-    model = app.load_serving(home)
-    table = asyncio.run(app.item_table(settings, home, model.item_ids))
+    model = load_serving(home)
+    table = asyncio.run(item_table(settings, home, model.item_ids))
     try:
-        rules = usable(asyncio.run(app.rules_of(settings, home)))
+        rules = usable(asyncio.run(rules_of(settings, home)))
         now = snapshot(model, table, None, settings.candidates, rulebook=Rulebook(table, rules))
         bring_new_items(now)
     except ValueError as error:
@@ -87,7 +88,7 @@ def command(
     features = features_of(user, settings, home)
     if not features.version:
         raise AskedUnknown(f"no event of user {user!r} in the log: like any guest they get what is popular")
-    attributes = asyncio.run(app.attributes_of(settings, home, [user])).get(user)
+    attributes = asyncio.run(attributes_of(settings, home, [user])).get(user)
     answer = explain(user, item, features, now, settings, limit or settings.serving.limit, attributes)
     if as_json:
         click.echo(msgspec.json.encode(answer))
@@ -101,7 +102,7 @@ def command(
 
 def features_of(user_id: str, settings: Settings, home: Home) -> "Features":
     """A user's features as of the log's end: what is stored, and what is not folded yet."""
-    from shortlist import app
+    from shortlist.app.loop import followed
     from shortlist.events.event import decode
     from shortlist.events.log import EVENTS
     from shortlist.events.partition import partition_of
@@ -110,7 +111,7 @@ def features_of(user_id: str, settings: Settings, home: Home) -> "Features":
     from shortlist.features.view import user_view
 
     view, window = user_view(settings), Window(settings.log.dedup_window)
-    with app.followed(settings, home) as loop:
+    with followed(settings, home) as loop:
         loop.features.agree()
         partition = partition_of(user_id, loop.log.partitions(EVENTS))
         at = loop.features.offset(partition)
@@ -164,13 +165,13 @@ def _line(said: "Said") -> str:
 def _explain_request(
     home: Home, request_id: str, *, replays: bool, against_today: bool, as_json: bool
 ) -> None:
-    from shortlist import app
+    from shortlist.app.beside import open_explainer
     from shortlist.cli.request import told as told_of_request
     from shortlist.ops import logs
 
     settings = load_settings(home.require())
     logs.set_up("warning")
-    with app.explainer(settings, home) as explainer:
+    with open_explainer(settings, home) as explainer:
         trace = explainer.traces.find(request_id)
         if trace is None:
             raise AskedUnknown(
