@@ -79,3 +79,11 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="empty"):
         read_columns(written(tmp_path, ""), PAIRS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_text_is_read_as_its_mark_says(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_bytes("user,item\nå,x\n".encode(encoding))
+
+    assert read_columns(path, PAIRS) == [["å"], ["x"]]

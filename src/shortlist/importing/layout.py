@@ -10,7 +10,7 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
-from shortlist.importing.found import Found, Staged, codec_of
+from shortlist.importing.found import Found, Staged, codec_of, encoding_of
 from shortlist.importing.problem import Unreadable
 
 # A row that DuckDB cannot split is counted here and left out; more than this many are "at least".
@@ -92,12 +92,11 @@ def look(found: Found, encoding: str = "") -> Layout:
         raise Unreadable(f"{found.shown}: the file is empty")
     if head.startswith(b"PAR1"):
         return _parquet(found)
-    _refuse_binary(found, head)
-    if not encoding:
-        encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    codec_of(encoding)
+    codec = codec_of(encoding_of(head, encoding))
     # Errors are the business of staging, which names the line; and a cut may fall inside a character.
-    lines = [line for line in head.decode(encoding, "replace").splitlines() if line.strip()]
+    text = head.decode("utf-8-sig" if codec == "utf-8" else codec, "replace")
+    _refuse_binary(found, head, text)
+    lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise Unreadable(f"{found.shown}: the file is empty")
     if lines[0].lstrip().startswith("["):
@@ -168,17 +167,15 @@ MAGIC = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook; save the sheet as CSV"),
     (b"\x80\x04", "a pickle of Python; write it as Parquet"),
 )
-CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
-MOST_CONTROL = 0.02  # of the first bytes; text has none, or a stray one
+CONTROL = dict.fromkeys(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+MOST_CONTROL = 0.02  # of the first characters; text has none, or a stray one
 
 
-def _refuse_binary(found: Found, head: bytes) -> None:
+def _refuse_binary(found: Found, head: bytes, text: str) -> None:
     """Raise Unreadable with what the file is when it is not text."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return  # UTF-16
     what = next((name for magic, name in MAGIC if head.startswith(magic)), "")
-    strange = len(head) - len(head.translate(None, CONTROL))
-    if what or strange > MOST_CONTROL * len(head):
+    strange = len(text) - len(text.translate(CONTROL))
+    if what or strange > MOST_CONTROL * len(text):
         raise Unreadable(
             f"{found.shown}: not text but {what or 'something binary'}; "
             "CSV, TSV, JSON lines and Parquet are read"
