@@ -6,18 +6,18 @@ import numpy as np
 
 from shortlist.arrays import Arrays, FloatArray, IntArray
 from shortlist.candidates.past import last_distinct
-from shortlist.candidates.popular import RECENT, Popular
-from shortlist.candidates.source import NOTHING, Candidates, Query
-from shortlist.candidates.trained import TrainedSource
+from shortlist.candidates.popular import RECENT, Popular, gathered
+from shortlist.candidates.source import Query
+from shortlist.candidates.summed import SummedSource
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
-from shortlist.retrieval.top import within
+from shortlist.kernels.sums import SumsById, summed
 from shortlist.settings import TrainingSettings
 
 HALF_LIFE_S = 120 * 86_400.0  # of one purchase: on a year of a gift shop 30 days were 16 % worse, 60 days 1 %
 
 
-class Again(TrainedSource):
+class Again(SummedSource):
     """Own items by how often and lately, times √(1 + what all people took of it lately).
 
     That factor is worth 13 % NDCG on a gift shop: what is out of season is not bought again.
@@ -54,56 +54,24 @@ class Again(TrainedSource):
         rate, recent = (arrays[name].astype(np.float32, copy=False) for name in ("repeat_rate", "recent"))
         return cls(rate, recent)
 
-    def candidates(self, query: Query, limit: int) -> Candidates:
-        """The best, best first."""
-        items, scores = self._own(query)
-        if query.allowed is not None:
-            inside = within(items, query.allowed)
-            items, scores = items[inside], scores[inside]
-        if not len(items):
-            return NOTHING
-        order = np.lexsort((items, -scores))[:limit]
-        return Candidates(items[order].astype(np.int32), scores[order])
-
-    def score(self, query: Query, positions: IntArray) -> FloatArray:
-        """Its scores of `positions`."""
-        items, scores = self._own(query)
-        found = np.zeros(len(positions), np.float32)
-        if len(items):
-            order = np.argsort(items)
-            at = np.minimum(np.searchsorted(items[order], positions), len(items) - 1)
-            hit = items[order][at] == positions
-            found[hit] = scores[order[at[hit]]]
-        return found
+    def sums(self, query: Query) -> SumsById | None:
+        """Own items, bought ones among them, and their scores."""
+        size = len(self.repeat_rate)
+        recent, distance = last_distinct(query, size, len(query.items))
+        if not len(recent) and not len(query.bought):
+            return None
+        decay = 0.5 ** (query.ages_s / HALF_LIFE_S)
+        ids = np.concatenate([query.items, recent, query.bought])
+        weights = np.zeros((2, len(ids)))
+        weights[0, : len(decay)] = decay
+        weights[1, len(decay) : len(decay) + len(recent)] = 0.5 / (1 + distance)
+        found = summed(ids, weights, size)
+        strength, near = found.values
+        # Bought before the kept past begins: at least as old as all of it. How often is not counted: where
+        # purchases carry quantities, a dozen cups would count as twelve visits.
+        strength[strength == 0] = decay[query.items < size].min(initial=1.0)
+        return SumsById(found.ids, ((strength + near) * self._season[found.ids])[None], size)
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """How often people come back to each item."""
-        known = positions < len(self.repeat_rate)
-        rate = np.zeros((len(positions), 1), np.float32)
-        rate[known, 0] = self.repeat_rate[positions[known]]
-        return rate
-
-    def _own(self, query: Query) -> tuple[IntArray, FloatArray]:
-        """Own items and their scores, once per query."""
-        if self.name not in query.memo:
-            query.memo[self.name] = self._counted(query)
-        own: tuple[IntArray, FloatArray] = query.memo[self.name]
-        return own
-
-    def _counted(self, query: Query) -> tuple[IntArray, FloatArray]:
-        size = len(self.repeat_rate)
-        recent, distance = last_distinct(query, size, len(query.items))
-        bought = query.bought < size
-        items = np.unique(np.concatenate([recent, query.bought[bought]]))
-        if not len(items):
-            return items, np.empty(0, np.float32)
-        known = query.items < size
-        at = np.searchsorted(items, query.items[known])
-        decay = 0.5 ** (query.ages_s[known] / HALF_LIFE_S)
-        strength = np.bincount(at, decay, len(items)).astype(np.float64)
-        # Bought before the kept past begins: at least as old as all of it. How often is not counted: where
-        # purchases carry quantities, a dozen cups would count as twelve visits.
-        owned = np.searchsorted(items, query.bought[bought])
-        strength[owned[strength[owned] == 0]] = decay.min() if len(decay) else 1.0
-        strength[np.searchsorted(items, recent)] += 0.5 / (1 + distance)
-        return items, (strength * self._season[items]).astype(np.float32)
+        return gathered(self.repeat_rate, positions)[:, None]

@@ -93,18 +93,22 @@ class Content(VectorSource):
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosine to the last item; share of the last items in the same category; whether the last one is."""
-        found = np.zeros((len(positions), 3), np.float32)
+        found = np.zeros((3, len(positions)), np.float32)
         category = self.category
         last, _ = last_distinct(query, len(category), LAST)
-        known = positions < len(category)
-        if not len(last) or not known.any():
-            return found
-        at = positions[known]
-        found[:, 0] = self.rows(query, positions) @ self.index.rows(last[:1])[0]
-        own, theirs = category[last], category[at]
-        same = (theirs[:, None] == own) & (theirs >= 0)[:, None]
-        found[known, 1], found[known, 2] = same.mean(axis=1), same[:, 0]
-        return found
+        if not len(last) or not len(positions):
+            return found.T
+        found[0] = self.rows(query, positions) @ self.index.rows(last[:1])[0]
+        own = category[last]
+        theirs = category.take(positions, mode="clip")
+        if positions.max() >= len(category):
+            theirs[positions >= len(category)] = -1
+        # By category + 1: place 0 is of what has none, which nothing is like.
+        counts = np.bincount(own + 1, minlength=int(theirs.max()) + 2)
+        counts[0] = 0
+        found[1] = counts[theirs + 1] / len(last)
+        found[2] = (theirs == own[0]) & (theirs >= 0)
+        return found.T
 
     def user(self, query: Query) -> FloatArray | None:
         """The mean of the last items, the newest weighing most."""

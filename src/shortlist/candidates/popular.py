@@ -109,17 +109,14 @@ class Popular(TrainedSource):
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Logarithms of the counts, this week against the month, age, place in people's pasts."""
-        found = np.zeros((len(positions), len(self.signal_names)), np.float32)
-        known = positions < len(self._signals)
-        found[known] = self._signals[positions[known]]
-        return found
+        return gathered(self._signals, positions)
 
 
 def gathered(values: FloatArray, positions: IntArray) -> FloatArray:
-    """`values` at `positions`, 0 for positions beyond."""
+    """Rows of `values` at `positions`, 0 for positions beyond."""
     if int(positions.max(initial=-1)) < len(values):
-        return values[positions]
-    found = np.zeros(len(positions), np.float32)
+        return values.take(positions, axis=0)
+    found = np.zeros((len(positions), *values.shape[1:]), np.float32)
     known = positions < len(values)
     found[known] = values[positions[known]]
     return found

@@ -228,3 +228,35 @@ void links_to(const id_t *ids_of, const float *weights, int64_t width, int64_t k
         if (is_inside(positions[p], size))
             slots[positions[p]] = 0;
 }
+
+/* How each of `positions` was met in a past: how often, how often in the session at hand, and where last.
+ * items, during: (length,) ids in order, and whether each was in that session. count, in_session: (wanted,).
+ * last: (wanted,) place of the last time, -1: never. */
+void met(const id_t *items, const uint8_t *during, int64_t length, const id_t *positions, int64_t wanted,
+         id_t *slots, int64_t size, float *count, float *in_session, id_t *last)
+{
+    for (int64_t p = 0; p < wanted; p++) {
+        count[p] = in_session[p] = 0.0f;
+        last[p] = -1;
+        if (is_inside(positions[p], size) && !slots[positions[p]])
+            slots[positions[p]] = (id_t)p + 1;
+    }
+    for (int64_t at = 0; at < length; at++) {
+        if (!is_inside(items[at], size) || !slots[items[at]])
+            continue;
+        const id_t p = slots[items[at]] - 1;
+        count[p] += 1.0f;
+        in_session[p] += during[at] ? 1.0f : 0.0f;
+        last[p] = (id_t)at;
+    }
+    for (int64_t p = 0; p < wanted; p++) /* a position that was there before was met like the first one */
+        if (is_inside(positions[p], size)) {
+            const id_t first = slots[positions[p]] - 1;
+            count[p] = count[first];
+            in_session[p] = in_session[first];
+            last[p] = last[first];
+        }
+    for (int64_t p = 0; p < wanted; p++)
+        if (is_inside(positions[p], size))
+            slots[positions[p]] = 0;
+}

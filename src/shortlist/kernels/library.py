@@ -45,6 +45,10 @@ def _loaded() -> ctypes.PyDLL:
         POINTER, POINTER, INT, INT, POINTER, INT, POINTER, INT, POINTER, INT, POINTER,
     ]  # fmt: skip
     library.links_to.restype = None
+    library.met.argtypes = [
+        POINTER, POINTER, INT, POINTER, INT, POINTER, INT, POINTER, POINTER, POINTER,
+    ]  # fmt: skip
+    library.met.restype = None
     return library
 
 

@@ -120,17 +120,52 @@ class Rows:
 def summed(ids: IntArray, weights: Sums | FloatArray, size: int) -> SumsById:
     """The sum of the weights of each different id below `size`.
 
+    ids: (n,). weights: (n,), or (2, n) for two sums at once.
+
     >>> summed(np.array([3, 1, 3], np.int32), np.array([1.0, 5.0, 2.0]), 4).values.tolist()
     [[3.0, 5.0]]
     """
+    kinds = 1 if weights.ndim == 1 else len(weights)
+    assert kinds in (1, 2)
     most = min(len(ids), size) + 1
-    found, values = np.empty(most, np.int32), np.empty((1, most), np.float64)
+    found, values = np.empty(most, np.int32), np.empty((kinds, most), np.float64)
     each = np.arange(len(ids), dtype=np.int32)
     count = LIBRARY.row_sums(
-        _ints(ids), None, 1, len(ids), _ints(each), len(ids), _floats(weights), 1,
+        _ints(ids), None, 1, len(ids), _ints(each), len(ids), _floats(weights), kinds,
         scratch.slots(size), size, _address(found), _address(values), most,
     )  # fmt: skip
     return SumsById(found[:count], values[:, :count], size)
+
+
+def among(positions: IntArray, ids: IntArray, size: int) -> BoolArray:
+    """(len(positions),) whether each is one of `ids`, of those below `size`.
+
+    >>> among(np.array([4, 2], np.int32), np.array([2, 3], np.int32), 8).tolist()
+    [False, True]
+    """
+    return SumsById(ids, np.ones((1, len(ids))), size).at(positions) > 0
+
+
+def met(
+    items: IntArray, during: BoolArray, positions: IntArray, size: int
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """How each of `positions` was met in a past: how often, how often in one session, and where last (-1:
+    never).
+
+    items: (n,) in order. during: (n,) whether each was in that session. size: one past the largest id.
+
+    >>> [found.tolist() for found in met(
+    ...     np.array([4, 2, 4], np.int32), np.array([False, True, True]), np.array([4, 5], np.int32), 6)]
+    [[2.0, 0.0], [1.0, 0.0], [2, -1]]
+    """
+    wanted = len(positions)
+    counts, last = np.empty((2, wanted), np.float32), np.empty(wanted, np.int32)
+    if wanted:
+        LIBRARY.met(
+            _ints(items), during.tobytes(), len(items), _ints(positions), wanted,
+            scratch.slots(size), size, _address(counts[0]), _address(counts[1]), _address(last),
+        )  # fmt: skip
+    return counts[0], counts[1], last
 
 
 # How arrays are handed over: `array.ctypes.data` takes 1.3 µs each, and a slate some hundred of them.

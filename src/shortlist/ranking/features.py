@@ -9,6 +9,7 @@ from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.past import distinct
 from shortlist.candidates.source import CandidateSource, Query
 from shortlist.candidates.trained import TrainedSource
+from shortlist.kernels.sums import among, met
 
 USER = ("history", "distinct", "session_length", "last_gap_log_s", "span_log_s", "bought_items")
 OWN = ("own_count", "own_distance", "own_age_log_s", "own_in_session", "own_bought", "own_share")
@@ -40,53 +41,50 @@ def features(
 
     raw: by source name, scores aligned with `positions`; a source without any (late, failed) counts 0.
     """
-    columns: list[FloatArray] = []
-    nothing = np.zeros(len(positions), np.float32)
-    for source in trained(sources):
-        scores = raw.get(source.name)
-        if scores is None:
-            columns += [nothing] * (2 + len(source.signal_names))
-            continue
-        largest = scores.max(initial=0.0)
-        columns += [scores, scores / largest if largest > 0 else nothing]
-        if source.signal_names:
-            columns += list(source.signals(query, positions).T)
-    columns += _own(query, positions)
-    user = _user(query)
+    named = trained(sources)
     attributes = query.attributes if query.attributes is not None else codes.missing
-    table = np.empty((len(columns) + len(user) + len(attributes), len(positions)), np.float32)
-    for column, values in enumerate(columns):
-        table[column] = values
-    for column, value in enumerate(user, len(columns)):
-        table[column] = value
-    table[len(columns) + len(user) :] = attributes[:, None]
+    user = [*_user(query), *attributes]
+    starts, end = [], 0
+    for source in named:
+        starts.append(end)
+        end += 2 + len(source.signal_names)
+    # By column first: each is written at once.
+    table = np.zeros((end + len(OWN) + len(user), len(positions)), np.float32)
+    for source, start in zip(named, starts, strict=True):
+        scores = raw.get(source.name)
+        if scores is not None:
+            table[start] = scores
+            if source.signal_names:
+                signals = table[start + 2 : start + 2 + len(source.signal_names)]
+                signals[:] = source.signals(query, positions).T
+    if starts:
+        scores = table[starts]
+        largest = scores.max(axis=1, initial=0.0)
+        largest[largest <= 0] = np.inf
+        table[[start + 1 for start in starts]] = scores / largest[:, None]
+    _own(query, positions, table[end : end + len(OWN)])
+    table[end + len(OWN) :] = np.array(user, np.float32)[:, None]
     return np.ascontiguousarray(table.T)
 
 
-def _own(query: Query, positions: IntArray) -> list[FloatArray]:
-    """What this user did with each candidate before: how often, how long ago, what share of their past."""
-    found = np.zeros((len(OWN), len(positions)), np.float32)
+def _own(query: Query, positions: IntArray, found: FloatArray) -> None:
+    """What this user did with each candidate before: how often, how long ago, what share of their past.
+
+    found: (len(OWN), len(positions)) zeros, filled in."""
     found[1], found[2] = 1_000, 25  # never: further than any history, longer than any life
-    if len(query.items):
-        order = np.argsort(positions)
-        ordered = positions[order]
-        at = np.searchsorted(ordered, query.items)
-        hit = (at < len(ordered)) & (ordered[np.minimum(at, len(ordered) - 1)] == query.items)
-        if hit.any():
-            rows, when = order[at[hit]], np.flatnonzero(hit)
-            found[0] = np.bincount(rows, minlength=len(positions))
-            found[1, rows] = len(query.items) - 1 - when  # later ones overwrite: the newest stays
-            found[2, rows] = np.log1p(query.ages_s[when])
-            in_session = query.session[when] == query.session[-1]
-            found[3] = np.bincount(rows[in_session], minlength=len(positions))
-            found[5] = found[0] / len(query.items)
+    n = len(query.items)
+    if n:
+        in_session = query.session == query.session[-1]
+        found[0], found[3], last = met(query.items, in_session, positions, distinct(query).below)
+        at = np.flatnonzero(last >= 0)
+        if len(at):
+            places = last[at]
+            found[1, at] = n - 1 - places
+            found[2, at] = np.log1p(query.ages_s[places])
+            found[5] = found[0] / n
     if len(query.bought):
-        order = np.argsort(query.bought)
-        ordered = query.bought[order]
-        at = np.minimum(np.searchsorted(ordered, positions), len(ordered) - 1)
-        hit = ordered[at] == positions
-        found[4, hit] = 1  # not how many: a shop that sells cups by the dozen is no different
-    return list(found)
+        # Not how many: a shop that sells cups by the dozen is no different.
+        found[4] = among(positions, query.bought, int(query.bought.max()) + 1)
 
 
 def _user(query: Query) -> list[float]:

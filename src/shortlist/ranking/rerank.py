@@ -12,6 +12,7 @@ import numpy as np
 
 from shortlist.arrays import BoolArray, FloatArray, IntArray
 from shortlist.catalog.table import ItemTable
+from shortlist.kernels.sums import among
 from shortlist.settings import RuleSettings
 
 
@@ -49,7 +50,7 @@ def boosted(
     if not rules.enabled or trending is None or not len(trending) or not rules.trending_boost:
         return scores
     raised = scores + np.float32(rules.trending_boost) * np.abs(scores)
-    trends = (positions[:, None] == trending).any(axis=1)  # a few dozen: quicker than sorting
+    trends = among(positions, trending, int(trending.max()) + 1)
     return np.where(trends, raised, scores).astype(np.float32, copy=False)
 
 
