@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -190,6 +193,32 @@ def test_a_refused_output_is_said_before_any_work(folder: Path, name: str, why: 
 
     with pytest.raises(OutputRefused, match=why):  # not that there is no home
         recommend(Home(folder / "nowhere"), "--users", "all", "--out", folder / name)
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "why"),
+    [
+        ("--users", None, "no such file"),
+        ("--candidates", None, "no such file"),
+        ("--histories", None, "no such file"),
+        ("--users", "", "the file is empty"),
+        ("--candidates", "user,price\nu3,5\n", "no column for item .* it has user, price"),
+        ("--histories", "case,item\nc,tea0\n", "no column for pos .* it has case, item"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_said_before_any_work(
+    folder: Path, option: str, content: str | None, why: str
+) -> None:
+    if content is not None:
+        (folder / "asked.csv").write_text(content)
+    shortlist = [sys.executable, "-m", "shortlist"]
+    args = ["recommend", "--home", "nowhere", option, "asked.csv", "--out", "r.csv"]
+
+    ended = subprocess.run([*shortlist, *args], cwd=folder, capture_output=True, text=True)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()  # not that there is no home
+    assert re.fullmatch(rf"shortlist: asked\.csv: {why}.*", line)
 
 
 def test_a_failure_half_way_leaves_the_old_file(folder: Path) -> None:

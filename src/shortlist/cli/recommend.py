@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64  # cases that one worker takes at a time: half a second's work
 WORTH_PROCESSES = 1_000  # cases below this are done before a second process has loaded the model
+EVERYBODY = "all"  # instead of a file of users
 NAMED = 5  # unknown ids that the summary shows
 
 
@@ -95,15 +96,18 @@ def command(
     # One thread per worker, read by numpy's libraries when they load.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    from shortlist.importing.columns import check_columns
     from shortlist.ops import logs
     from shortlist.serving.batch_out import check_name
 
     logs.set_up("warning")
+    asked = Asked(users, candidates, histories, include_seen, limit)
     check_name(out)  # before any work
+    for path, wanted in _tables(asked).values():
+        check_columns(path, wanted)
     settings = _with_rules(load_settings(home.require()), no_rules)
     started = time.monotonic()
     with bars() as report:
-        asked = Asked(users, candidates, histories, include_seen, limit)
         summary = recommend(home, settings, asked, out, report, workers)
     click.echo(
         f"{summary.rows:,} rows for {summary.cases:,} {'cases' if histories else 'users'} in {out} "
@@ -122,6 +126,21 @@ class Asked:
     histories: Path | None
     include_seen: bool
     limit: int
+
+
+def _tables(asked: Asked) -> "dict[str, tuple[Path, Mapping[str, Sequence[str]]]]":
+    """The files that are named, by their option, and which columns are wanted of each."""
+    from shortlist.importing.columns import CASE, ITEM, PLACE, USER
+
+    tables: dict[str, tuple[Path, Mapping[str, Sequence[str]]]] = {}
+    if asked.users not in (None, EVERYBODY):
+        tables["users"] = Path(asked.users), {"user": USER}
+    if asked.histories is not None:
+        tables["histories"] = asked.histories, {"case": CASE, "item": ITEM, "pos": PLACE}
+    if asked.candidates is not None:
+        who = USER if asked.histories is None else CASE
+        tables["candidates"] = asked.candidates, {"user": who, "item": ITEM}
+    return tables
 
 
 @dataclass(slots=True)
@@ -186,9 +205,9 @@ def _cases(
     remarks: list[str] = []
     among = None
     if asked.candidates is not None:
-        among = _candidates(asked.candidates, batch, remarks, by_user=asked.histories is None)
+        among = _candidates(asked, batch, remarks)
     if asked.histories is not None:
-        yield _anonymous(asked.histories, batch, asked.include_seen, among, remarks), remarks
+        yield _anonymous(asked, batch, among, remarks), remarks
         return
     from shortlist.app.loop import followed
 
@@ -259,27 +278,27 @@ def _read(features: "FeatureStore", names: Sequence[str], now_ms: int) -> "Itera
 def _names(
     asked: Asked, features: "FeatureStore", partitions: int, among: "dict[str, IntArray] | None"
 ) -> list[str]:
-    from shortlist.importing.columns import USER, read_columns
+    from shortlist.importing.columns import read_columns
 
     if asked.users is None:
         return list(among or ())
-    if asked.users == "all":  # guests who logged in are the users whom they became
+    if asked.users == EVERYBODY:  # guests who logged in are the users whom they became
         every = (pair for partition in range(partitions) for pair in features.users(partition))
         return [name for name, user in every if not user.became]
-    (names,) = read_columns(Path(asked.users), {"user": USER})
+    (names,) = read_columns(*_tables(asked)["users"])
     return list(dict.fromkeys(names))
 
 
 def _anonymous(
-    path: Path, batch: "Batch", include_seen: bool, among: "dict[str, IntArray] | None", remarks: list[str]
+    asked: Asked, batch: "Batch", among: "dict[str, IntArray] | None", remarks: list[str]
 ) -> Cases:
     import numpy as np
 
-    from shortlist.importing.columns import CASE, ITEM, PLACE, read_columns
+    from shortlist.importing.columns import read_columns
     from shortlist.serving.batch import Case
     from shortlist.serving.snapshot import NOTHING
 
-    names, items, places = read_columns(path, {"case": CASE, "item": ITEM, "pos": PLACE})
+    names, items, places = read_columns(*_tables(asked)["histories"])
     try:
         order = sorted(range(len(names)), key=[float(place) for place in places].__getitem__)
     except ValueError:
@@ -293,19 +312,19 @@ def _anonymous(
 
     def case(name: str) -> "Case":
         known = [position for item in pasts[name] if (position := batch.position(item)) >= 0]
-        seen = NOTHING if include_seen or among is not None else np.unique(np.array(known, np.int32))
+        seen = NOTHING if asked.include_seen or among is not None else np.unique(np.array(known, np.int32))
         theirs = among.get(name, NOTHING) if among is not None else None
         return Case(name, history=tuple(pasts[name]), without=seen, among=theirs)
 
     return Cases(list(pasts), case)
 
 
-def _candidates(path: Path, batch: "Batch", remarks: list[str], *, by_user: bool) -> "dict[str, IntArray]":
+def _candidates(asked: Asked, batch: "Batch", remarks: list[str]) -> "dict[str, IntArray]":
     import numpy as np
 
-    from shortlist.importing.columns import CASE, ITEM, USER, read_columns
+    from shortlist.importing.columns import read_columns
 
-    names, items = read_columns(path, {"user": USER if by_user else CASE, "item": ITEM})
+    names, items = read_columns(*_tables(asked)["candidates"])
     lists: dict[str, dict[int, None]] = {}
     unknown = 0
     for name, item in zip(names, items, strict=True):

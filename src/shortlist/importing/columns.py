@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from shortlist.importing.found import files_of, stage
+from shortlist.importing.found import Found, files_of, stage
 from shortlist.importing.layout import Layout, look
 from shortlist.importing.problem import ColumnUnknown, Unreadable
 from shortlist.progress import silent
@@ -28,13 +28,9 @@ def read_columns(path: Path, wanted: Mapping[str, Sequence[str]]) -> list[list[s
     CSV, TSV, JSON lines and Parquet are recognised by their content; compressed or not.
     Raises Unreadable, ColumnUnknown naming what there is.
     """
-    found = files_of(path)
-    if len(found) != 1:
-        raise Unreadable(f"{path}: one file is needed here, this is {len(found)}")
-    layout = look(found[0])
-    chosen, layout = _chosen(path, layout, wanted)
+    found, chosen, layout = _found(path, wanted)
     with tempfile.TemporaryDirectory(prefix="shortlist-read-") as folder, duckdb.connect() as connection:
-        staged = stage(found[0], Path(folder), "", silent)
+        staged = stage(found, Path(folder), "", silent)
         texts = [layout.text(column) for column in chosen]
         whole = " AND ".join(f"{text} IS NOT NULL" for text in texts)
         try:
@@ -44,6 +40,18 @@ def read_columns(path: Path, wanted: Mapping[str, Sequence[str]]) -> list[list[s
         except duckdb.Error as error:
             raise Unreadable(f"{path}: {str(error).splitlines()[0]}") from None
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in chosen]
+
+
+def check_columns(path: Path, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Raise what `read_columns` would, as far as the beginning of the file shows it."""
+    _found(path, wanted)
+
+
+def _found(path: Path, wanted: Mapping[str, Sequence[str]]) -> tuple[Found, list[str], Layout]:
+    found = files_of(path)
+    if len(found) != 1:
+        raise Unreadable(f"{path}: one file is needed here, this is {len(found)}")
+    return found[0], *_chosen(path, look(found[0]), wanted)
 
 
 def _chosen(path: Path, layout: Layout, wanted: Mapping[str, Sequence[str]]) -> tuple[list[str], Layout]:
