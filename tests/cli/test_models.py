@@ -75,6 +75,21 @@ def test_an_unknown_version_is_named(two_versions: Home) -> None:
         models(two_versions, "show", "9")
 
 
+@pytest.mark.parametrize("asked", ["show", "promote"])
+@pytest.mark.parametrize("version", ["", " ", "serving", "../1", "1.0", "01", "0", "²", "🎈"])
+def test_what_is_no_version_is_refused_before_the_registry_is_opened(
+    tmp_path: Path, asked: str, version: str
+) -> None:
+    result = CliRunner().invoke(command, [asked, "--home", str(tmp_path / "nowhere"), version])
+
+    assert result.exit_code == 2
+    assert f"{version!r} is no version; they are numbers" in result.output
+
+
+def test_a_rollback_takes_no_version(home: Home) -> None:
+    assert "unexpected extra argument" in models(home, "rollback", "1")
+
+
 def test_nothing_trained_says_to_train(home: Home) -> None:
     assert "run `shortlist train`" in models(home, "list")
 

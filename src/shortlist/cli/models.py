@@ -13,6 +13,13 @@ from shortlist.models.registry import ModelRegistry, ModelUnknown, ModelVersion
 UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
+def _number(ctx: click.Context, param: click.Parameter, version: str) -> str:
+    # Versions count from 1. What cannot be one is refused at once: opening the registry takes seconds.
+    if not (version.isascii() and version.isdecimal()) or version.startswith("0"):
+        raise click.BadParameter(f"{version!r} is no version; they are numbers, see `shortlist models list`.")
+    return version
+
+
 @click.group()
 def command() -> None:
     """List model versions, show one, or choose which one serves.
@@ -50,7 +57,7 @@ def list_versions(home: Home, as_json: bool) -> None:
 @command.command()
 @home_option
 @json_option
-@click.argument("version")
+@click.argument("version", callback=_number)
 def show(home: Home, version: str, as_json: bool) -> None:
     """Everything known of VERSION: figures, what was chosen, where its files are.
 
@@ -88,7 +95,7 @@ def rollback(home: Home) -> None:
 
 @command.command()
 @home_option
-@click.argument("version")
+@click.argument("version", callback=_number)
 def promote(home: Home, version: str) -> None:
     """Serve VERSION.
 
