@@ -55,11 +55,17 @@ async def catalog_stores(settings: Settings, home: Home) -> AsyncIterator[Catalo
         )
 
 
+async def table_of(items: CatalogStore, order: Sequence[str] = ()) -> ItemTable:
+    """The catalog as a table. order: ids that take the first positions."""
+    # The version first: what changes while items are read is among the changes since.
+    version = await items.version()
+    return ItemTable([item async for item in items.all()], version, order)
+
+
 async def item_table(settings: Settings, home: Home, order: Sequence[str] = ()) -> ItemTable:
-    """The catalog as a table, for commands that need it once. order: ids that take the first positions."""
+    """The same, for commands that need it once."""
     async with catalog(settings, home) as items:
-        version = await items.version()
-        return ItemTable([item async for item in items.all()], version, order)
+        return await table_of(items, order)
 
 
 async def rules_of(settings: Settings, home: Home) -> list[Rule]:

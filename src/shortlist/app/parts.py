@@ -6,11 +6,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from shortlist.app.catalog import CatalogStores
+from shortlist.app.catalog import CatalogStores, table_of
 from shortlist.app.loop import Loop, processor
 from shortlist.app.models import load_model
 from shortlist.catalog.embeddings import EmbeddingsForThreads
-from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.exploration import Exploration
 from shortlist.coldstart.keeper import LedgerKeeper
 from shortlist.features.processor import Processor
@@ -85,7 +84,7 @@ async def make(
         features=loop.features,
         cache=MemorySlateCache(settings.cache, clock_ms),
         log=loop.log,
-        table=await _table(stores),  # until the first swap
+        table=await table_of(stores.items),  # until the first swap
         trends=trends,
         newcomers=Newcomers(encoded, home.indexes, threads=settings.training.threads),
         exploration=exploration,
@@ -112,11 +111,6 @@ async def make(
         retention=Retention(loop.log, loop.features, days=days, dedup_window=window),
         folding=folding,
     )
-
-
-async def _table(stores: CatalogStores) -> ItemTable:
-    items = [item async for item in stores.items.all()]
-    return ItemTable(items, await stores.items.version())
 
 
 def _live(home: Home, serving: Serving) -> Live:
