@@ -13,7 +13,6 @@ from shortlist.candidates.cold import ColdMap, taken_among
 from shortlist.candidates.past import last_distinct, strength_of, strengths
 from shortlist.candidates.source import Query
 from shortlist.candidates.vectors import VectorSource
-from shortlist.catalog.encoder import unit
 from shortlist.catalog.item import Item
 from shortlist.catalog.table import ItemTable
 from shortlist.events.interactions import Interactions
@@ -21,6 +20,18 @@ from shortlist.retrieval.index import Index, VectorIndex
 from shortlist.settings import TrainingSettings
 
 MAP_USERS, MAP_CELLS = 200, 20_000_000  # users whose lists scale the map of cold items; fewer × more items
+RECENT = 20  # items of the past that candidates are compared with
+
+
+def _lent(count: int) -> FloatArray:
+    """(3, count) what each of so many last items counts in the cosines that are signals."""
+    distance = np.arange(count)
+    return np.stack([distance == 0, (distance < 3) / max(min(3, count), 1), 1 / (1 + distance)]).astype(
+        np.float32
+    )
+
+
+LENT = [_lent(count) for count in range(RECENT + 1)]
 
 
 class Als(VectorSource):
@@ -52,7 +63,7 @@ class Als(VectorSource):
         self.touched, self.gram, self.cold = touched, gram, cold
         self.confidence, self.typical = confidence, typical
         self.factors = index.vectors  # of training; `index` has those that came since
-        self._inverse = np.linalg.inv(gram).astype(np.float32)
+        self._gram, self._inverse = gram.astype(np.float32), np.linalg.inv(gram).astype(np.float32)
 
     @classmethod
     def fit(
@@ -147,16 +158,14 @@ class Als(VectorSource):
 
     def signals(self, query: Query, positions: IntArray) -> FloatArray:
         """Cosines: to the last item, mean to the last three, to the last twenty weighted by 1 / distance."""
-        last, distance = last_distinct(query, len(self.index), 20)
+        last, _ = last_distinct(query, len(self.index), RECENT)
         if not len(last) or not len(positions):
             return np.zeros((len(positions), 3), np.float32)
-        lent = np.zeros((3, len(last)), np.float32)
-        lent[0, 0], lent[1, :3], lent[2] = 1, 1 / min(3, len(last)), 1 / (1 + distance)
-        near = lent @ unit(self.index.rows(last))
-        rows = self.rows(query, positions)
-        norms = np.sqrt(np.einsum("nf,nf->n", rows, rows))
-        cosines: FloatArray = (rows @ near.T) / np.maximum(norms, 1e-9)[:, None]
-        return cosines
+        recent, rows = self.index.rows(last), self.rows(query, positions)
+        near = (LENT[len(last)] / _lengths(recent)) @ recent
+        cosines = near @ rows.T
+        cosines /= _lengths(rows)
+        return np.asarray(cosines.T, np.float32)
 
     def user(self, query: Query) -> FloatArray | None:
         """The folded-in vector (f,), made once per query; None without a known past."""
@@ -177,9 +186,10 @@ class Als(VectorSource):
         wanted, excess = np.maximum(confidence, 0), np.maximum(np.abs(confidence) - 1, 0)
         if 2 * len(items) < rows.shape[1]:
             return self._updated(rows, wanted, excess)
-        left = self.gram + rows.T @ (excess[:, None] * rows)
+        left = rows.T @ (excess[:, None] * rows)
+        left += self._gram
         right = wanted @ rows
-        _, solved, failed = lapack.dposv(left, right, overwrite_a=True)  # linalg.solve checks for 0.2 ms more
+        _, solved, failed = lapack.sposv(left, right, overwrite_a=True)  # linalg.solve checks for 0.2 ms more
         return np.asarray(solved, np.float32) if failed == 0 else None
 
     def _updated(self, rows: FloatArray, wanted: FloatArray, excess: FloatArray) -> FloatArray | None:
@@ -187,10 +197,16 @@ class Als(VectorSource):
         as there are items, 0.02 ms for a short past against 0.1 ms."""
         lent = rows @ self._inverse
         small = lent @ rows.T
-        small[np.diag_indices(len(rows))] += 1 / np.maximum(excess, 1e-6)
+        small.flat[:: len(rows) + 1] += 1 / np.maximum(excess, 1e-6)  # its diagonal
         start = wanted @ lent
         _, solved, failed = lapack.sposv(small, rows @ start, overwrite_a=True)
         return np.asarray(start - solved @ lent, np.float32) if failed == 0 else None
+
+
+def _lengths(rows: FloatArray) -> FloatArray:
+    """(n,) of the rows, and of those of zeros as good as nothing."""
+    lengths: FloatArray = np.sqrt(np.einsum("nf,nf->n", rows, rows))
+    return np.maximum(lengths, 1e-9, out=lengths)
 
 
 def _confidences(data: Interactions, n: int, confidence: float, typical: float) -> Any:

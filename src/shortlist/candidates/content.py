@@ -1,5 +1,6 @@
 """Items like the last ones in words, category and brand: works for what nobody has touched yet."""
 
+import math
 from collections.abc import Sequence
 from copy import copy
 from typing import Self
@@ -21,6 +22,7 @@ from shortlist.settings import TrainingSettings
 
 LAST = 20
 DECAY = 0.85  # weight of each older item of the past against the one after it
+WEIGHTS = (DECAY ** np.arange(LAST)).astype(np.float32)
 
 
 class Content(VectorSource):
@@ -113,12 +115,12 @@ class Content(VectorSource):
     def user(self, query: Query) -> FloatArray | None:
         """The mean of the last items, the newest weighing most."""
         if self.name not in query.memo:
-            last, distance = last_distinct(query, len(self.category), LAST)
+            last, _ = last_distinct(query, len(self.category), LAST)
             user = None
             if len(last):
-                mean = (DECAY**distance) @ self.index.rows(last)
-                norm = float(np.linalg.norm(mean))
-                user = (mean / norm).astype(np.float32) if norm > 0 else None
+                mean = WEIGHTS[: len(last)] @ self.index.rows(last)
+                length = math.sqrt(mean @ mean)
+                user = mean / np.float32(length) if length > 0 else None
             query.memo[self.name] = user
         vector: FloatArray | None = query.memo[self.name]
         return vector

@@ -22,6 +22,7 @@ from shortlist.settings import TrainingSettings
 
 LAST = 3
 DECAY = 0.6
+WEIGHTS = (DECAY ** np.arange(LAST)).astype(np.float32)
 MOST_SHARE, HALF = 0.75, 5  # collaborative share of an item with many interactions, with `HALF` half of it
 # Interactions that expected factors count as: with 2, new items are among the nearest as often as others.
 EXPECTED = 2
@@ -103,10 +104,8 @@ class ItemToItem(VectorSource):
     def user(self, query: Query) -> FloatArray | None:
         """The last items as one vector, the newest first."""
         if self.name not in query.memo:
-            last, distance = last_distinct(query, len(self.index), LAST)
-            query.memo[self.name] = (
-                ((DECAY**distance) @ self.index.rows(last)).astype(np.float32) if len(last) else None
-            )
+            last, _ = last_distinct(query, len(self.index), LAST)
+            query.memo[self.name] = WEIGHTS[: len(last)] @ self.index.rows(last) if len(last) else None
         vector: FloatArray | None = query.memo[self.name]
         return vector
 

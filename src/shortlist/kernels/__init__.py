@@ -1,1 +1,1 @@
-"""Loops over ids in compiled code, where numpy takes several passes over arrays as long as the catalog."""
+"""Loops in compiled code, where numpy takes several passes, or many small ones."""

@@ -260,3 +260,53 @@ void met(const id_t *items, const uint8_t *during, int64_t length, const id_t *p
         if (is_inside(positions[p], size))
             slots[positions[p]] = 0;
 }
+
+/* Which sources speak most for each item: `most` of them, the strongest first, of equal ones the first.
+ * scores: (sources, wanted) raw. shares: (sources,) what one unit of each counts. ranks: (wanted, most) sources.
+ * values: (wanted, most) their raw scores. counts: (wanted,) how many of these count above 0 and at least `least`
+ * of what the strongest does. */
+void strongest(const float *scores, const float *shares, int64_t sources, int64_t wanted, int64_t most,
+               float least, id_t *ranks, double *values, id_t *counts)
+{
+    for (int64_t p = 0; p < wanted; p++) {
+        id_t *rank = ranks + p * most;
+        for (int64_t s = 0; s < sources; s++) {
+            const float part = scores[s * wanted + p] * shares[s];
+            int64_t at = s < most ? s : most;
+            while (at > 0 && part > scores[rank[at - 1] * wanted + p] * shares[rank[at - 1]]) {
+                if (at < most)
+                    rank[at] = rank[at - 1];
+                at--;
+            }
+            if (at < most)
+                rank[at] = (id_t)s;
+        }
+        const float bar = scores[rank[0] * wanted + p] * shares[rank[0]] * least;
+        id_t count = 0;
+        for (int64_t at = 0; at < most; at++) {
+            const float raw = scores[rank[at] * wanted + p], part = raw * shares[rank[at]];
+            values[p * most + at] = raw;
+            count += part > 0.0f && part >= bar;
+        }
+        counts[p] = count;
+    }
+}
+
+/* Which row each column is nearest to: nearest[p] is the row of its largest value above 0, the first of equal
+ * ones, -1 where there is none. near: (rows, wanted). An id is not near itself: of, positions: the ids of rows
+ * and columns. */
+void nearest_rows(const float *near, const id_t *of, int64_t rows, const id_t *positions, int64_t wanted,
+                  id_t *nearest)
+{
+    for (int64_t p = 0; p < wanted; p++) {
+        float best = 0.0f;
+        nearest[p] = -1;
+        for (int64_t row = 0; row < rows; row++) {
+            const float value = near[row * wanted + p];
+            if (value > best && of[row] != positions[p]) {
+                best = value;
+                nearest[p] = (id_t)row;
+            }
+        }
+    }
+}

@@ -4,15 +4,17 @@ import ctypes
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.errors import ShortlistError
 
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PATH = Path(__file__).with_name("kernels" + SUFFIX)
 
-POINTER, INT = ctypes.c_void_p, ctypes.c_int64
+POINTER, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
 
 class KernelsMissing(ShortlistError):
@@ -49,6 +51,10 @@ def _loaded() -> ctypes.PyDLL:
         POINTER, POINTER, INT, POINTER, INT, POINTER, INT, POINTER, POINTER, POINTER,
     ]  # fmt: skip
     library.met.restype = None
+    library.strongest.argtypes = [POINTER, POINTER, INT, INT, INT, FLOAT, POINTER, POINTER, POINTER]
+    library.strongest.restype = None
+    library.nearest_rows.argtypes = [POINTER, POINTER, INT, POINTER, INT, POINTER]
+    library.nearest_rows.restype = None
     return library
 
 
@@ -73,3 +79,24 @@ class _Scratch(threading.local):
 
 
 scratch = _Scratch()
+
+
+# How arrays are handed over: `array.ctypes.data` takes 1.3 µs each, and a slate some hundred of them.
+
+
+def address(array: NDArray[Any]) -> Any:
+    """Of an array that is not empty. 0.5 µs, if it may be written to."""
+    if not array.flags.writeable:
+        return array.ctypes.data
+    buffer: Any = array
+    return ctypes.byref(ctypes.c_char.from_buffer(buffer))
+
+
+def ints(array: NDArray[Any]) -> bytes:
+    """A copy of a few, in the form that C reads. 0.1 µs."""
+    return array.astype(np.int32, copy=False).tobytes()
+
+
+def floats(array: NDArray[Any]) -> bytes:
+    """The same of doubles."""
+    return array.astype(np.float64, copy=False).tobytes()

@@ -1,14 +1,12 @@
 """Sums by id over rows of ids: neighbours of items, items of sessions, proposals of sources."""
 
-from ctypes import byref, c_char
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.arrays import BoolArray, FloatArray, IntArray
-from shortlist.kernels.library import LIBRARY, scratch
+from shortlist.kernels.library import LIBRARY, address, floats, ints, scratch
 
 Sums = NDArray[np.float64]
 
@@ -35,10 +33,10 @@ class SumsById:
         ids, values = np.empty(limit, np.int32), np.empty(limit, np.float64)
         if not limit or (allowed is not None and not len(allowed)):
             return ids[:0], values[:0]
-        mask, size = (None, 0) if allowed is None else (_address(allowed), len(allowed))
+        mask, size = (None, 0) if allowed is None else (address(allowed), len(allowed))
         count = LIBRARY.best(
-            _address(self.ids), _address(self.values[0]), len(self.ids), mask, size, limit,
-            _address(ids), _address(values),
+            address(self.ids), address(self.values[0]), len(self.ids), mask, size, limit,
+            address(ids), address(values),
         )  # fmt: skip
         return ids[:count], values[:count]
 
@@ -52,8 +50,8 @@ class SumsById:
             return np.zeros(len(positions), np.float32)
         found = np.empty(len(positions), np.float32)
         LIBRARY.at_positions(
-            _address(self.ids), _address(self.values[kind]), len(self.ids), _ints(positions), len(positions),
-            scratch.slots(self.size), self.size, _address(found),
+            address(self.ids), address(self.values[kind]), len(self.ids), ints(positions), len(positions),
+            scratch.slots(self.size), self.size, address(found),
         )  # fmt: skip
         return found
 
@@ -80,8 +78,8 @@ class Rows:
         most = min(len(of) * width, size) + 1
         ids, values = np.empty(most, np.int32), np.empty((kinds, most), np.float64)
         count = LIBRARY.row_sums(
-            self._ids_at, self._weights_at, width, len(self.ids), _ints(of), len(of), _floats(lent), kinds,
-            scratch.slots(size), size, _address(ids), _address(values), most,
+            self._ids_at, self._weights_at, width, len(self.ids), ints(of), len(of), floats(lent), kinds,
+            scratch.slots(size), size, address(ids), address(values), most,
         )  # fmt: skip
         return SumsById(ids[:count], values[:, :count], size)
 
@@ -92,8 +90,8 @@ class Rows:
         found = np.zeros((len(of), len(positions)), np.float32)
         if found.size:
             LIBRARY.links_to(
-                self._ids_at, self._weights_at, self.ids.shape[1], len(self.ids), _ints(of), len(of),
-                _ints(positions), len(positions), scratch.slots(size), size, _address(found),
+                self._ids_at, self._weights_at, self.ids.shape[1], len(self.ids), ints(of), len(of),
+                ints(positions), len(positions), scratch.slots(size), size, address(found),
             )  # fmt: skip
         return found
 
@@ -110,9 +108,9 @@ class Rows:
         # Behind the sums: where in each row the match stands, and what the row lends.
         ids, values = np.empty(most + len(of), np.int32), np.empty((1, most + len(of)), np.float64)
         count = LIBRARY.session_sums(
-            self._ids_at, width, len(self.ids), _ints(of), _floats(lent), len(of),
-            _ints(current), _floats(matched), len(current), _floats(by_steps),
-            scratch.slots(size), size, _address(ids), _address(values),
+            self._ids_at, width, len(self.ids), ints(of), floats(lent), len(of),
+            ints(current), floats(matched), len(current), floats(by_steps),
+            scratch.slots(size), size, address(ids), address(values),
         )  # fmt: skip
         return SumsById(ids[:count], values[:, :count], size)
 
@@ -131,8 +129,8 @@ def summed(ids: IntArray, weights: Sums | FloatArray, size: int) -> SumsById:
     found, values = np.empty(most, np.int32), np.empty((kinds, most), np.float64)
     each = np.arange(len(ids), dtype=np.int32)
     count = LIBRARY.row_sums(
-        _ints(ids), None, 1, len(ids), _ints(each), len(ids), _floats(weights), kinds,
-        scratch.slots(size), size, _address(found), _address(values), most,
+        ints(ids), None, 1, len(ids), ints(each), len(ids), floats(weights), kinds,
+        scratch.slots(size), size, address(found), address(values), most,
     )  # fmt: skip
     return SumsById(found[:count], values[:, :count], size)
 
@@ -162,27 +160,7 @@ def met(
     counts, last = np.empty((2, wanted), np.float32), np.empty(wanted, np.int32)
     if wanted:
         LIBRARY.met(
-            _ints(items), during.tobytes(), len(items), _ints(positions), wanted,
-            scratch.slots(size), size, _address(counts[0]), _address(counts[1]), _address(last),
+            ints(items), during.tobytes(), len(items), ints(positions), wanted,
+            scratch.slots(size), size, address(counts[0]), address(counts[1]), address(last),
         )  # fmt: skip
     return counts[0], counts[1], last
-
-
-# How arrays are handed over: `array.ctypes.data` takes 1.3 µs each, and a slate some hundred of them.
-
-
-def _address(array: NDArray[Any]) -> Any:
-    """Of an array that is not empty. 0.5 µs, if it may be written to."""
-    if not array.flags.writeable:
-        return array.ctypes.data
-    buffer: Any = array
-    return byref(c_char.from_buffer(buffer))
-
-
-def _ints(array: IntArray) -> bytes:
-    """A copy of a few, in the form that C reads. 0.1 µs."""
-    return array.astype(np.int32, copy=False).tobytes()
-
-
-def _floats(array: Sums | FloatArray) -> bytes:
-    return array.astype(np.float64, copy=False).tobytes()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.arrays import FloatArray, IntArray
 from shortlist.candidates.content import Content
@@ -12,6 +13,7 @@ from shortlist.candidates.past import last_distinct
 from shortlist.candidates.source import CandidateSource, Query
 from shortlist.candidates.transitions import Transitions
 from shortlist.catalog.table import ItemTable
+from shortlist.kernels.strongest import nearest_rows, strongest
 
 # code -> sentence; {} is the title of a past item, or a category
 WORDS = {
@@ -54,11 +56,11 @@ def words(code: str, because: str, table: ItemTable) -> str:
     return WORDS[code].format(item.title if item is not None and item.title else because)
 
 
-def contributions(
+def speaking(
     raw: Mapping[str, FloatArray], weights: Mapping[str, float]
-) -> tuple[list[str], FloatArray, FloatArray]:
-    """Names of the sources, their raw scores (sources, n), and how much each speaks for each item, on one
-    scale.
+) -> tuple[list[str], IntArray, NDArray[np.float64], IntArray]:
+    """Names of the sources and, per item, those that speak most for it: (n, k) numbers of names, the
+    strongest first, (n, k) their raw scores, and (n,) how many of these are worth naming.
 
     raw: scores by source name. weights: how far each source is believed (the blend's), 1 where unknown.
     """
@@ -66,7 +68,8 @@ def contributions(
     scores = np.concatenate([raw[name] for name in names], dtype=np.float32).reshape(len(names), -1)
     largest = np.maximum(scores.max(axis=1, initial=0.0), 1e-9)
     believed = [(weights.get(name, 1.0) or 0.1) * GENERAL.get(name, 1.0) for name in names]
-    return names, scores, scores * (np.array(believed, np.float32) / largest)[:, None]
+    shares = np.array(believed, np.float32) / largest
+    return names, *strongest(scores, shares, min(NAMED, len(names)), MENTIONED)
 
 
 def leaning(
@@ -77,25 +80,18 @@ def leaning(
     Nearness is what the item vectors say; where there are none, what went together or followed.
     """
     past, _ = last_distinct(query, len(query.allowed) if query.allowed is not None else 2**31 - 1, PAST)
-    nearest = np.full(len(positions), -1, np.int32)
-    if not len(past) or not len(positions):
-        return past, nearest
     links = (_links(sources[name], past, positions) for name in LINKED if name in sources)
-    strength = next((found for found in links if found is not None), None)
-    if strength is None:
-        return past, nearest
-    strength[past[:, None] == positions[None, :]] = 0.0  # an item is no reason for itself
-    best = strength.argmax(axis=0)
-    has = strength[best, np.arange(len(positions))] > 0
-    nearest[has] = best[has]
-    return past, nearest
+    near = next((found for found in links if found is not None), None) if len(past) else None
+    if near is None:
+        return past, np.full(len(positions), -1, np.int32)
+    return past, nearest_rows(near, past, positions)
 
 
 def _links(source: CandidateSource, past: IntArray, positions: IntArray) -> FloatArray | None:
     """(past, positions) how near, from a source's vectors or neighbours; None: it has neither."""
     if isinstance(source, ItemToItem | Content):
         near: FloatArray = source.index.rows(past) @ source.index.rows(positions).T
-        return np.maximum(near, 0.0)
+        return near
     if isinstance(source, ItemKnn):
         return source.similar.links(past, positions)
     if isinstance(source, Transitions):
@@ -120,16 +116,12 @@ def reasons(
     """
     if not raw or not len(positions):
         return []
-    names, scores, parts = contributions(raw, weights)
+    names, ranked, scores, counts = speaking(raw, weights)
     past, nearest = leaning(query, positions, sources)
-    order = np.argsort(-parts, axis=0, kind="stable")[:NAMED]
-    each = np.arange(len(positions))
-    best = parts[order, each]
-    speaks = (best > 0) & (best >= MENTIONED * best[0])
     rows = zip(
-        order.T.tolist(),
-        speaks.sum(axis=0).tolist(),  # they come first: contributions fall
-        scores[order, each].T.astype(np.float64).round(5).tolist(),
+        ranked.tolist(),
+        counts.tolist(),
+        scores.round(5).tolist(),
         nearest.tolist(),
         table.category[positions].tolist(),
         strict=True,
@@ -140,18 +132,18 @@ def reasons(
     named = names.__getitem__
     result = []
     for ranks, count, values, near, code in rows:
-        spoken = dict(zip(map(named, ranks[:count]), values, strict=False))
-        strongest = named(ranks[0]) if count else "popular"
-        if strongest == "popular":
+        spoken = dict(zip(map(named, ranks[:count]), values, strict=False))  # of the rest nothing is said
+        first = named(ranks[0]) if count else "popular"
+        if first == "popular":
             of = categories[code] if code >= 0 and code in own else ""
             why = "popular_category" if of else "popular"
-        elif strongest in ("trending", "again"):
-            why, of = strongest, ""
-        elif near < 0 or strongest == "segment" or (count == 1 and strongest == "als"):
+        elif first in ("trending", "again"):
+            why, of = first, ""
+        elif near < 0 or first == "segment" or (count == 1 and first == "als"):
             why, of = "taste", ""
         else:
             why, of = said_of[near]
-            if strongest == "bought_together":
-                why = strongest
+            if first == "bought_together":
+                why = first
         result.append((why, of, spoken))
     return result
