@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -141,10 +142,14 @@ class ItemTable:
         """The position of an id, or -1."""
         return self._position.get(item_id, -1)
 
+    def places(self, item_ids: Iterable[str]) -> IntArray:
+        """The position of every id, in order; -1 for unknown ones."""
+        return np.array([*map(self._position.get, item_ids, repeat(-1))], np.int32)
+
     def positions(self, item_ids: Iterable[str]) -> IntArray:
         """Positions of the ids that are known, in order; unknown ones are left out."""
-        find = self._position.get
-        return np.array([p for p in (find(i, -1) for i in item_ids) if p >= 0], dtype=np.int32)
+        places = self.places(item_ids)
+        return places[places >= 0]
 
     def category_code(self, category: str) -> int:
         """The code of a category, or -1."""

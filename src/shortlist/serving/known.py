@@ -151,23 +151,23 @@ def query_of(
 ) -> Query:
     """The user's past and attributes as the sources read them. The clock is the data's own (the model's end
     or the user's last event), so that a slate does not change while nothing happens."""
-    position = snapshot.table.position
+    places = snapshot.table.places
     # What the survey's stars say of taste is a past, too: of the moment it was answered.
     stars = [Seen(item_id, "rating", features.answered_ts, 0) for item_id in liked(features)]
     history = [*stars, *features.history] if stars else features.history
     weight = weights.by_type()
     down = (*features.disliked, *(disliked(features) if features.stars else ()))
-    against = [position(item_id) for item_id in dict.fromkeys(down)]
+    against = places(dict.fromkeys(down))
     data_end_s = snapshot.model.data_end_s if snapshot.model is not None else 0.0
     return query_from(
-        [position(seen.item_id) for seen in history],
+        places([seen.item_id for seen in history]),
         np.array([seen.ts for seen in history], np.float64) / 1000.0,
         [weight.get(seen.type, 0.0) for seen in history],
         [seen.session for seen in history],
         now_s=max(data_end_s, features.last_ts / 1000.0),
         category=category,
         context=context,
-        bought=[position(item_id) for item_id in features.purchased],
+        bought=places(features.purchased),
         bought_counts=list(features.purchased.values()),
         against=against,
         against_weights=[weights.dislike] * len(against),

@@ -40,9 +40,9 @@ def pinned(pins: Sequence[Pin], positions: IntArray, mask: BoolArray, snapshot: 
     Each pin takes the best of its items that may come (mask): as the list ranks them, else the most popular,
     else the first of the catalog. A place that a more important pin has taken gives the next free one.
     """
-    free = mask.copy()
     places: dict[int, int] = {}
     rules: dict[int, str] = {}
+    free = mask.copy() if pins else mask
     for pin in pins:
         at = _best(pin, free, positions, snapshot)
         if at < 0:

@@ -9,6 +9,7 @@ import numpy as np
 
 from shortlist.catalog.variants import barred, firsts
 from shortlist.ranking import rerank
+from shortlist.retrieval.top import within
 from shortlist.serving import fallback
 from shortlist.serving.cache import Pool, PooledItem
 from shortlist.serving.known import Known, allowed, applied
@@ -88,15 +89,13 @@ def cut(
         mask[table.positions(exclude)] = False
     to_pin = applied(known, rules, category, context).pins
     number = page
-    find = table.position
-    positions = np.array([find(item.item_id) for item in pool.items], np.int32)
-    inside = np.flatnonzero((positions >= 0) & (positions < len(mask)))
+    positions = table.places([item.item_id for item in pool.items])
+    kept = np.flatnonzero((positions >= 0) & within(positions, mask))
     if after:  # the list without its first page
-        listed = positions[inside[mask[positions[inside]]]]
-        to_pin = beyond(to_pin, limit, listed, mask, snapshot)
+        to_pin = beyond(to_pin, limit, positions[kept], mask, snapshot)
         barred(mask, table.positions(after), table.columns)
+        kept = kept[mask[positions[kept]]]
         page -= 1
-    kept = inside[mask[positions[inside]]]
     positions, items = positions[kept], [pool.items[index] for index in kept.tolist()]
     pins = pinned(to_pin, positions, mask, snapshot)
     items += [fallback.pooled(snapshot, at, PINNED) for at in pins.positions[len(items) :].tolist()]
