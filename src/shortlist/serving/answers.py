@@ -12,12 +12,13 @@ from shortlist.serving.cache import Pool
 from shortlist.serving.explore import Placed, placed, takes_part
 from shortlist.serving.hot import Hot, Page
 from shortlist.serving.inputs import Watch
-from shortlist.serving.known import First, Known, Track, applied
+from shortlist.serving.known import Known, applied
 from shortlist.serving.pool import INCOMPLETE_S, cut
 from shortlist.serving.recommend import category_code
 from shortlist.serving.served import Served, slate_rest
 from shortlist.serving.slate import CACHE, TIERS, Ask, Body, Slate, items_json, slate_items
 from shortlist.serving.snapshot import Snapshot
+from shortlist.serving.tracks import First, Track
 from shortlist.settings import Settings
 
 

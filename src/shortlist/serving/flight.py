@@ -6,10 +6,11 @@ from threading import Lock
 
 from shortlist.serving.cache import Pool
 from shortlist.serving.hot import Hot, Page
-from shortlist.serving.known import Known, Track
+from shortlist.serving.known import Known
 from shortlist.serving.on_loop import give
 from shortlist.serving.slate import Ask
 from shortlist.serving.snapshot import Snapshot
+from shortlist.serving.tracks import Track
 
 
 @dataclass(slots=True, frozen=True)

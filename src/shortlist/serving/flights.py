@@ -16,12 +16,12 @@ from shortlist.ranking.chain import Steps
 from shortlist.serving.answers import Answers
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flight import Flight, Landed
-from shortlist.serving.known import Track
 from shortlist.serving.on_loop import OnLoop
 from shortlist.serving.recommend import Recommender
 from shortlist.serving.slate import BROWSING, KEPT, Ask, RequestIds
 from shortlist.serving.snapshot import Snapshot
 from shortlist.serving.threads import Threads
+from shortlist.serving.tracks import Track
 from shortlist.settings import Settings
 
 log = structlog.get_logger()

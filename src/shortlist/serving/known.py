@@ -1,10 +1,10 @@
-"""What serving knows of a user: what must not be recommended to them, and whether that is still so."""
+"""What serving knows of a user: what must not be recommended to them, and what of the past sources read."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from shortlist.ranking.rules import Applied
 from shortlist.serving.slate import BROWSING
 from shortlist.serving.snapshot import Snapshot
 from shortlist.settings import RuleSettings, WeightSettings
-
-if TYPE_CHECKING:
-    from shortlist.serving.hot import Hot
 
 NO_ATTRIBUTES: Mapping[str, Any] = {}
 CATEGORIES = 3  # of the user's own, for popular items when nothing better can answer
@@ -48,56 +45,6 @@ class Known:
     banned: IntArray
     categories: tuple[int, ...]
     attributes: Mapping[str, Any] | None = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class First:
-    """The first page of a user's own list as it was shown; the pages after it go on from there.
-
-    trace_id, limit, exclude: of which pool, and how it was asked for. items: what it showed, if new items
-    took places in it; empty: it was the pool's own.
-    """
-
-    trace_id: str
-    limit: int
-    exclude: tuple[str, ...]
-    items: tuple[str, ...]
-
-
-class Track:
-    """What this process holds of one user while a pool of theirs may be in use.
-
-    moves counts the folds, told by the processor's thread, that can change a slate; a `Known` or a ready body
-    that was made before the last of them no longer holds. The count is read before features are, so that a
-    fold in between only makes them too old, never too new.
-    """
-
-    __slots__ = ("first", "hot", "known", "known_moves", "moves", "warm")
-
-    def __init__(self) -> None:
-        self.moves = 0
-        self.known: Known | None = None
-        self.known_moves = -1
-        self.hot: Hot | None = None
-        self.first: First | None = None
-        self.warm = False  # whether somebody asked: only then a fold recomputes the pool
-
-    def current(self, snapshot: Snapshot) -> Known | None:
-        """What is known, if it still holds."""
-        known = self.known
-        if (
-            known is not None
-            and self.known_moves == self.moves
-            and known.snapshot is snapshot
-            and known.catalog_version == snapshot.table.version
-        ):
-            return known
-        return None
-
-    def learn(self, known: Known, moves: int) -> None:
-        """Remember features that were read when `moves` folds were known."""
-        if moves >= self.known_moves:
-            self.known, self.known_moves = known, moves
 
 
 def known_of(

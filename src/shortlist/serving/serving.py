@@ -4,12 +4,10 @@ Threads: everything here runs on the event loop unless it says otherwise. Hits c
 workers compute pools; the processor's thread tells of folds; the model watcher's thread swaps models.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from threading import Lock
 from time import perf_counter, time
 from typing import Any, TypeVar
@@ -23,7 +21,6 @@ from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
 from shortlist.coldstart.exploration import Exploration
 from shortlist.errors import ShortlistError
-from shortlist.events.event import EventType
 from shortlist.events.log import EventLog
 from shortlist.features.store import FeatureStore, Folded
 from shortlist.models.model import Model
@@ -37,7 +34,7 @@ from shortlist.serving.asking import Asking, check_filter
 from shortlist.serving.cache import Pool, SlateCache, key_of
 from shortlist.serving.flights import REFRESH, Flights
 from shortlist.serving.hot import Page
-from shortlist.serving.known import Known, Track
+from shortlist.serving.known import Known
 from shortlist.serving.newcomers import Grown, Newcomers
 from shortlist.serving.on_loop import OnLoop
 from shortlist.serving.pool import MISS, OLD, judged
@@ -55,6 +52,7 @@ from shortlist.serving.slate import (
 from shortlist.serving.snapshot import Snapshot, snapshot
 from shortlist.serving.threads import Threads
 from shortlist.serving.trace import Trace
+from shortlist.serving.tracks import Track, Tracks
 from shortlist.settings import Settings
 
 log = structlog.get_logger()
@@ -102,7 +100,7 @@ class Serving:
         self._recommender = Recommender(features, settings, now_ms, attributes)
         self._loop = OnLoop()
         self._threads = Threads(settings, self._loop)
-        self._tracks: OrderedDict[str, Track] = OrderedDict()
+        self._tracks = Tracks(settings.cache.max_entries)
         self._served = Served(log, settings, self._loop)
         self._answers = Answers(settings, self._served, now_ms, exploration, self._tracks)
         self._ids = RequestIds()
@@ -181,7 +179,8 @@ class Serving:
         now_snapshot = self._snapshot
         if ask.category or ask.filter:
             await self._require_known(ask.filter, ask.is_shop, now_snapshot, ask.category)
-        track = self._track(ask.user_id)
+        self._loop.here()
+        track = self._tracks.of(ask.user_id)
         track.warm = True
         if ask.filter:
             await self._prepared(ask.filter, now_snapshot, began)
@@ -327,30 +326,15 @@ class Serving:
         """Batches were folded: what was ready for their users holds no more. On the processor's thread.
 
         Pools that somebody asked for are computed anew in the background."""
-        moved: dict[str, Track] = {}
         tried = self._exploration.trial.ids if self._exploration is not None else ()
-        tired = frozenset[str]().union(*(one.tired for one in folded))
-        for event in chain.from_iterable(one.events for one in folded):
-            if event.type is EventType.IMPRESSION:
-                # What was shown changes no filters, and the order only when it was shown in vain too often;
-                # but also which new item comes next.
-                if event.user_id in tired and (track := self._tracks.get(event.user_id)) is not None:
-                    track.moves += 1
-                    moved[event.user_id] = track
-                elif event.item_id in tried and (track := self._tracks.get(event.user_id)) is not None:
-                    track.moves += 1
-                continue
-            track = self._tracks.get(event.user_id)
-            if track is not None:
-                track.moves += 1
-                moved[event.user_id] = track
+        moved = self._tracks.moved(folded, tried)
         if moved:
             self._loop.call(partial(self._flights.after_fold, moved))
 
     def on_tired(self, user_ids: Collection[str]) -> None:
         """These users were served a new item again and again: their next slate may have another one. On any
         thread."""
-        self._loop.call(partial(self._cut_anew, user_ids))
+        self._loop.call(partial(self._tracks.cut_anew, user_ids))
 
     def swap(self, model: Model | None) -> None:
         """Serve with another model from now on; requests under way end with the old one. On any thread.
@@ -367,7 +351,7 @@ class Serving:
             self._newcomers.follow(fresh, grown)
             self._explore()
         telemetry.MODEL_SWAPS.inc()
-        self._loop.call(self._forget_snapshots)
+        self._loop.call(self._tracks.forget_snapshots)
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Show later changes of the catalog in every slate from now on. On any thread."""
@@ -382,7 +366,7 @@ class Serving:
             now = self._snapshot
             book = now.rulebook.changed(rules)
             self._snapshot = replace(now, rulebook=book)
-        self._loop.call(self._forget_snapshots)
+        self._loop.call(self._tracks.forget_snapshots)
 
     async def forget(self, user_id: str) -> None:
         """Drop what is known of a user, and every slate that is ready for them."""
@@ -439,17 +423,6 @@ class Serving:
     def _left(self, began: float) -> float:
         return max(0.0, self.settings.serving.budget_ms / 1000.0 - (perf_counter() - began))
 
-    def _track(self, user_id: str) -> Track:
-        self._loop.here()
-        track = self._tracks.get(user_id)
-        if track is None:
-            track = self._tracks[user_id] = Track()
-            if len(self._tracks) > self.settings.cache.max_entries:
-                self._tracks.popitem(last=False)
-        else:
-            self._tracks.move_to_end(user_id)
-        return track
-
     async def _read(self, user_id: str, track: Track, now_snapshot: Snapshot, began: float) -> Known | None:
         """The user's features from the store; None when it does not answer in time."""
         moves = track.moves  # before the store is read
@@ -468,17 +441,6 @@ class Serving:
         if newest is None and (track.moves or known.catalog_version != known.snapshot.table.version):
             newest = await self._read(user_id, track, known.snapshot, began)
         return newest or known
-
-    def _cut_anew(self, user_ids: Collection[str]) -> None:
-        for user_id in user_ids:
-            if (track := self._tracks.get(user_id)) is not None:
-                track.hot = None
-
-    def _forget_snapshots(self) -> None:
-        """Let the old model go: ready bodies and what was known refer to it."""
-        for track in list(self._tracks.values()):  # hits move them about meanwhile
-            track.hot = None
-            track.known = None
 
     # from a pool to an answer
 
