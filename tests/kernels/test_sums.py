@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.kernels.sums import Rows, SumsById, among, met, summed
+from shortlist.kernels.sums import Rows, SumsById, among, summed
 
 IDS = st.integers(-2, 14)  # some are none, some beyond the size that is asked for
 SIZE = 12
@@ -116,18 +116,6 @@ def test_nothing_of_one_call_is_left_for_the_next() -> None:
 def test_many_of_one_id_are_one() -> None:
     found = summed(np.zeros(10_000, np.int32), np.ones(10_000), 1)
     assert (found.ids.tolist(), found.values.tolist()) == ([0], [[10_000.0]])
-
-
-@given(st.lists(st.tuples(IDS, st.booleans()), max_size=12), st.lists(IDS, max_size=8))
-def test_how_each_was_met_in_a_past(past: list[tuple[int, bool]], positions: list[int]) -> None:
-    items = np.array([item for item, _ in past], np.int32)
-    during = np.array([now for _, now in past], np.bool_)
-    count, in_session, last = met(items, during, np.array(positions, np.int32), SIZE)
-    for at, position in enumerate(positions):
-        times = [n for n, (item, _) in enumerate(past) if item == position and 0 <= item < SIZE]
-        assert count[at] == len(times)
-        assert in_session[at] == sum(past[n][1] for n in times)
-        assert last[at] == (times[-1] if times else -1)
 
 
 @given(st.lists(IDS, max_size=8), st.sets(st.integers(0, SIZE - 1)))

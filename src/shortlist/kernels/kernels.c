@@ -229,15 +229,21 @@ void links_to(const id_t *ids_of, const float *weights, int64_t width, int64_t k
             slots[positions[p]] = 0;
 }
 
-/* How each of `positions` was met in a past: how often, how often in the session at hand, and where last.
- * items, during: (length,) ids in order, and whether each was in that session. count, in_session: (wanted,).
- * last: (wanted,) place of the last time, -1: never. */
-void met(const id_t *items, const uint8_t *during, int64_t length, const id_t *positions, int64_t wanted,
-         id_t *slots, int64_t size, float *count, float *in_session, id_t *last)
+/* What a user did with each of `positions` before: six rows of `wanted`, filled in.
+ * items, during, ages: (length,) the past in order, whether each was in the session at hand, and how long ago in
+ * what unit ever. bought: (owned,) ids. out: how often; how many came after the last time, `far` where there was
+ * none; its age, `old` where there was none; how often in the session; whether it was bought; what share of the
+ * past it is. */
+void own_past(const id_t *items, const uint8_t *during, const float *ages, int64_t length, const id_t *bought,
+              int64_t owned, const id_t *positions, int64_t wanted, float far, float old, id_t *slots, int64_t size,
+              float *out)
 {
+    float *count = out, *distance = out + wanted, *age = out + 2 * wanted, *in_session = out + 3 * wanted;
+    float *is_bought = out + 4 * wanted, *share = out + 5 * wanted;
     for (int64_t p = 0; p < wanted; p++) {
-        count[p] = in_session[p] = 0.0f;
-        last[p] = -1;
+        count[p] = in_session[p] = is_bought[p] = 0.0f;
+        distance[p] = far;
+        age[p] = old;
         if (is_inside(positions[p], size) && !slots[positions[p]])
             slots[positions[p]] = (id_t)p + 1;
     }
@@ -247,15 +253,20 @@ void met(const id_t *items, const uint8_t *during, int64_t length, const id_t *p
         const id_t p = slots[items[at]] - 1;
         count[p] += 1.0f;
         in_session[p] += during[at] ? 1.0f : 0.0f;
-        last[p] = (id_t)at;
+        distance[p] = (float)(length - 1 - at);
+        age[p] = ages[at];
     }
-    for (int64_t p = 0; p < wanted; p++) /* a position that was there before was met like the first one */
-        if (is_inside(positions[p], size)) {
+    for (int64_t at = 0; at < owned; at++)
+        if (is_inside(bought[at], size) && slots[bought[at]])
+            is_bought[slots[bought[at]] - 1] = 1.0f;
+    for (int64_t p = 0; p < wanted; p++) {
+        if (is_inside(positions[p], size)) { /* one that was there before is like the first */
             const id_t first = slots[positions[p]] - 1;
-            count[p] = count[first];
-            in_session[p] = in_session[first];
-            last[p] = last[first];
+            for (int64_t row = 0; row < 5; row++)
+                out[row * wanted + p] = out[row * wanted + first];
         }
+        share[p] = length ? count[p] / (float)length : 0.0f;
+    }
     for (int64_t p = 0; p < wanted; p++)
         if (is_inside(positions[p], size))
             slots[positions[p]] = 0;

@@ -47,10 +47,10 @@ def _loaded() -> ctypes.PyDLL:
         POINTER, POINTER, INT, INT, POINTER, INT, POINTER, INT, POINTER, INT, POINTER,
     ]  # fmt: skip
     library.links_to.restype = None
-    library.met.argtypes = [
-        POINTER, POINTER, INT, POINTER, INT, POINTER, INT, POINTER, POINTER, POINTER,
+    library.own_past.argtypes = [
+        POINTER, POINTER, POINTER, INT, POINTER, INT, POINTER, INT, FLOAT, FLOAT, POINTER, INT, POINTER,
     ]  # fmt: skip
-    library.met.restype = None
+    library.own_past.restype = None
     library.strongest.argtypes = [POINTER, POINTER, INT, INT, INT, FLOAT, POINTER, POINTER, POINTER]
     library.strongest.restype = None
     library.nearest_rows.argtypes = [POINTER, POINTER, INT, POINTER, INT, POINTER]

@@ -142,25 +142,3 @@ def among(positions: IntArray, ids: IntArray, size: int) -> BoolArray:
     [False, True]
     """
     return SumsById(ids, np.ones((1, len(ids))), size).at(positions) > 0
-
-
-def met(
-    items: IntArray, during: BoolArray, positions: IntArray, size: int
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """How each of `positions` was met in a past: how often, how often in one session, and where last (-1:
-    never).
-
-    items: (n,) in order. during: (n,) whether each was in that session. size: one past the largest id.
-
-    >>> [found.tolist() for found in met(
-    ...     np.array([4, 2, 4], np.int32), np.array([False, True, True]), np.array([4, 5], np.int32), 6)]
-    [[2.0, 0.0], [1.0, 0.0], [2, -1]]
-    """
-    wanted = len(positions)
-    counts, last = np.empty((2, wanted), np.float32), np.empty(wanted, np.int32)
-    if wanted:
-        LIBRARY.met(
-            ints(items), during.tobytes(), len(items), ints(positions), wanted,
-            scratch.slots(size), size, address(counts[0]), address(counts[1]), address(last),
-        )  # fmt: skip
-    return counts[0], counts[1], last

@@ -9,7 +9,7 @@ from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.past import distinct
 from shortlist.candidates.source import CandidateSource, Query
 from shortlist.candidates.trained import TrainedSource
-from shortlist.kernels.sums import among, met
+from shortlist.kernels.past import own_past
 
 USER = ("history", "distinct", "session_length", "last_gap_log_s", "span_log_s", "bought_items")
 OWN = ("own_count", "own_distance", "own_age_log_s", "own_in_session", "own_bought", "own_share")
@@ -70,21 +70,19 @@ def features(
 def _own(query: Query, positions: IntArray, found: FloatArray) -> None:
     """What this user did with each candidate before: how often, how long ago, what share of their past.
 
-    found: (len(OWN), len(positions)) zeros, filled in."""
-    found[1], found[2] = 1_000, 25  # never: further than any history, longer than any life
-    n = len(query.items)
-    if n:
-        in_session = query.session == query.session[-1]
-        found[0], found[3], last = met(query.items, in_session, positions, distinct(query).below)
-        at = np.flatnonzero(last >= 0)
-        if len(at):
-            places = last[at]
-            found[1, at] = n - 1 - places
-            found[2, at] = np.log1p(query.ages_s[places])
-            found[5] = found[0] / n
-    if len(query.bought):
-        # Not how many: a shop that sells cups by the dozen is no different.
-        found[4] = among(positions, query.bought, int(query.bought.max()) + 1)
+    found: (len(OWN), len(positions)), filled in."""
+    session = query.session[-1] if len(query.items) else 0
+    own_past(
+        query.items,
+        query.session == session,
+        np.log1p(query.ages_s),
+        query.bought,  # not how many: a shop that sells cups by the dozen is no different
+        positions,
+        far=1_000,  # never: further than any history, longer ago than any life
+        old=25,
+        size=max(distinct(query).below, int(query.bought.max(initial=-1)) + 1),
+        found=found,
+    )
 
 
 def _user(query: Query) -> list[float]:

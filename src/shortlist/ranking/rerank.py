@@ -49,9 +49,12 @@ def boosted(
     """`scores` with those of trending items raised by `rules.trending_boost` of their size."""
     if not rules.enabled or trending is None or not len(trending) or not rules.trending_boost:
         return scores
-    raised = scores + np.float32(rules.trending_boost) * np.abs(scores)
-    trends = among(positions, trending, int(trending.max()) + 1)
-    return np.where(trends, raised, scores).astype(np.float32, copy=False)
+    hit = np.flatnonzero(among(positions, trending, int(trending.max()) + 1))
+    if not len(hit):
+        return scores
+    raised = scores.astype(np.float32)
+    raised[hit] += np.float32(rules.trending_boost) * np.abs(raised[hit])
+    return raised
 
 
 def weighted(positions: IntArray, scores: FloatArray, factors: FloatArray | None) -> FloatArray:
