@@ -8,6 +8,7 @@ import pytest
 from shortlist.candidates.source import Query
 from shortlist.candidates.trending import Trending
 from shortlist.catalog.item import Item
+from shortlist.catalog.store import Change
 from shortlist.catalog.table import ItemTable
 
 CATEGORIES = {"tea": "food", "jam": "food", "saw": "tools", "axe": "tools", "pen": "office"}
@@ -74,3 +75,18 @@ def test_scores_of_given_items_are_on_the_same_scale(table: ItemTable) -> None:
 def test_nothing_trends_in_a_new_shop(table: ItemTable) -> None:
     found = Trending(Trends({}), table).candidates(query(table, "tea"), 10)
     assert found.positions.tolist() == found.scores.tolist() == []
+
+
+def test_what_is_published_anew_is_listed_anew(table: ItemTable) -> None:
+    trends = Trends(WEIGHTS)
+    source = Trending(trends, table)
+    assert proposed(source, table, query(table), 3) == ["axe", "saw"]
+    trends._weights = {"jam": 3.0, "tea": 2.0}
+    assert proposed(source, table, query(table), 3) == ["jam", "tea"]
+
+
+def test_an_item_that_comes_into_the_catalog_is_listed(table: ItemTable) -> None:
+    source = Trending(Trends(WEIGHTS), table)
+    assert "gone" not in proposed(source, table, query(table), 3)
+    table.apply([Change(2, "gone", Item(item_id="gone"))])
+    assert proposed(source, table, query(table), 3)[0] == "gone"

@@ -86,10 +86,6 @@ def test_what_is_no_version_is_refused_before_the_registry_is_opened(
     assert f"{version!r} is no version; they are numbers" in result.output
 
 
-def test_a_rollback_takes_no_version(home: Home) -> None:
-    assert "unexpected extra argument" in models(home, "rollback", "1")
-
-
 def test_nothing_trained_says_to_train(home: Home) -> None:
     assert "run `shortlist train`" in models(home, "list")
 

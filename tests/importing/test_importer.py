@@ -521,6 +521,24 @@ def test_wide_text_is_read_with_and_without_its_mark(
     assert shop.items()["x"].title == "Tê"
 
 
+@pytest.mark.parametrize("encoding", MARKS)
+@pytest.mark.parametrize("told", ["", "utf-16", "utf-32"])
+def test_wide_text_is_seen_in_any_script(shop: Shop, tmp_path: Path, encoding: str, told: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(("user_id,item_id\n" + "пользователь,товар\n日本語,東京都\n" * 20).encode(encoding))
+    shop.imports(path, encoding=told)
+    assert {(e.user_id, e.item_id) for e in shop.events()} == {
+        ("пользователь", "товар"),
+        ("日本語", "東京都"),
+    }
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be", "utf-32"])
+def test_a_wide_encoding_that_a_file_is_not_in_is_refused(shop: Shop, write: Write, encoding: str) -> None:
+    with pytest.raises(Unreadable, match=rf"log\.csv: not {encoding}; leave --encoding out"):
+        shop.imports(write("log.csv", "user_id,item_id", "a,x"), encoding=encoding)
+
+
 def test_quoted_values_hold_delimiters_quotes_and_line_ends(shop: Shop, write: Write) -> None:
     path = write("log.csv", "u,i", '"a, ""b""",x', "c,y")
     shop.imports(path, mapping=MAP, type="view")

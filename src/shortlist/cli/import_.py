@@ -33,7 +33,9 @@ TYPES = ("view", "click", "cart", "purchase", "rating", "like", "dislike", "canc
 @click.option(
     "--map-items", "items_mapping", metavar="FIELD=COLUMN,…", default="", help="The same for items."
 )
-@click.option("--encoding", default="", metavar="NAME", help="Of text. Default: UTF-8, or UTF-16 as found.")
+@click.option(
+    "--encoding", default="", metavar="NAME", help="Of text. Default: UTF-8, UTF-16 or UTF-32, as found."
+)
 def command(
     home: Home,
     path: Path | None,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from shortlist.importing.encoding import codec_of, encoding_of
 from shortlist.importing.problem import Unreadable
 from shortlist.progress import Report
 
@@ -25,15 +26,6 @@ SUFFIXES = (".gz", ".zst", ".bz2", ".zip")
 CHUNK = 1 << 20
 # Enough for the first lines of any table we know; the widest header seen in the wild is under 10 kB.
 HEAD = 1 << 16
-# How text begins that says its encoding. UTF-32 first, for its little-endian mark begins with UTF-16's.
-MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-# Where in a character of ASCII its own byte lies, the others being zero; out of how many.
-WIDE = {"utf-16-le": (0, 2), "utf-16-be": (1, 2), "utf-32-le": (0, 4), "utf-32-be": (3, 4)}
 
 
 @dataclass(slots=True, frozen=True)
@@ -125,7 +117,7 @@ def stage(found: Found, folder: Path, encoding: str, report: Report) -> Staged:
         if not first:
             raise Unreadable(f"{found.shown}: the file is empty")
         is_text = not first.startswith(b"PAR1")
-        encoding = encoding_of(first[:HEAD], encoding)
+        encoding = encoding_of(first[:HEAD], encoding, found.shown)
         is_utf8 = not is_text or codec_of(encoding) == "utf-8"
         is_plain = is_utf8 and not found.member and found.name == found.path.name.lower()
         target = folder / f"{len(list(folder.iterdir()))}-{_safe(found.name)}"
@@ -210,42 +202,6 @@ def _decode(
             f"{found.shown}: line {at} is not {encoding} (byte 0x{byte:02x}); "
             "say which encoding it is, as in --encoding latin-1"
         ) from None
-
-
-def encoding_of(head: bytes, told: str = "") -> str:
-    """The encoding of text that begins with `head`: as told, else as its mark or zero bytes say, else UTF-8.
-
-    Where UTF-16 or UTF-32 is told, these still say which: a mark is no part of the text.
-    Raises Unreadable for an encoding that there is not.
-
-    >>> encoding_of("é,b".encode("utf-16")), encoding_of("é,b,c".encode("utf-32-be"))
-    ('utf-16', 'utf-32-be')
-    >>> encoding_of(b"a,b"), encoding_of(b"a,b", "latin-1")
-    ('utf-8', 'latin-1')
-    """
-    marked = next((encoding for mark, encoding in MARKS if head.startswith(mark)), "")
-    seen = marked or _wide(head)
-    if told and not (seen and codec_of(told).startswith(("utf-16", "utf-32"))):
-        return told
-    return seen or "utf-8"
-
-
-def _wide(head: bytes) -> str:
-    """Which wide encoding most characters are ASCII in, by where the zero bytes lie; else ""."""
-    for encoding, (own, width) in WIDE.items():
-        places = [head[place : len(head) // width * width : width] for place in range(width)]
-        zeros = [place.count(0) / max(len(place), 1) for place in places]
-        if zeros.pop(own) < 0.02 and min(zeros) > 0.5:
-            return encoding
-    return ""
-
-
-def codec_of(encoding: str) -> str:
-    """The one name of an encoding that has several. Raises Unreadable."""
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError:
-        raise Unreadable(f"no encoding {encoding!r}; try utf-8, latin-1 or utf-16") from None
 
 
 def _safe(name: str) -> str:

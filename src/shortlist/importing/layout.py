@@ -10,7 +10,8 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
-from shortlist.importing.found import Found, Staged, codec_of, encoding_of
+from shortlist.importing.encoding import codec_of, encoding_of
+from shortlist.importing.found import Found, Staged
 from shortlist.importing.problem import Unreadable
 
 # A row that DuckDB cannot split is counted here and left out; more than this many are "at least".
@@ -92,7 +93,7 @@ def look(found: Found, encoding: str = "") -> Layout:
         raise Unreadable(f"{found.shown}: the file is empty")
     if head.startswith(b"PAR1"):
         return _parquet(found)
-    codec = codec_of(encoding_of(head, encoding))
+    codec = codec_of(encoding_of(head, encoding, found.shown))
     # Errors are the business of staging, which names the line; and a cut may fall inside a character.
     text = head.decode("utf-8-sig" if codec == "utf-8" else codec, "replace")
     _refuse_binary(found, head, text)

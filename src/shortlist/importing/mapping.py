@@ -1,6 +1,7 @@
 """Which column means what: as told by `--map`, else guessed from the names that data sets use."""
 
 import difflib
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from shortlist.importing.layout import Layout
@@ -117,7 +118,7 @@ def fit_mapping(
                 taken.add(found)
     for field in needed:
         if field not in mapping:
-            shown = ", ".join(layout.columns[:30])
+            shown = textwrap.shorten(", ".join(layout.columns[:30]), 400, placeholder=" …")
             raise ColumnUnknown(
                 f"{file}: no column looks like {field}; say which one, as in {option} {field}=COLUMN "
                 f"(columns: {shown})"

@@ -18,7 +18,7 @@ POINTER, INT, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
 
 class KernelsMissing(ShortlistError):
-    """The package was put in place without building it."""
+    """The package was put in place, or changed, without building it."""
 
 
 def _loaded() -> ctypes.PyDLL:
@@ -26,10 +26,17 @@ def _loaded() -> ctypes.PyDLL:
     # threads would take longer.
     try:
         library = ctypes.PyDLL(str(PATH))
-    except OSError as error:
+        _declare(library)
+    except (OSError, AttributeError) as error:
         raise KernelsMissing(
-            f"{PATH.name} is not beside the code; install shortlist, by pip install -e . or make ({error})"
+            f"{PATH.name} is missing, damaged or of another version of the code; "
+            f"install shortlist, by pip install -e . or make ({error})"
         ) from None
+    return library
+
+
+def _declare(library: ctypes.PyDLL) -> None:
+    """Say what each function takes. Raises AttributeError naming one that is not there."""
     library.row_sums.argtypes = [
         POINTER, POINTER, INT, INT, POINTER, INT, POINTER, INT, POINTER, INT, POINTER, POINTER, INT,
     ]  # fmt: skip
@@ -55,7 +62,6 @@ def _loaded() -> ctypes.PyDLL:
     library.strongest.restype = None
     library.nearest_rows.argtypes = [POINTER, POINTER, INT, POINTER, INT, POINTER]
     library.nearest_rows.restype = None
-    return library
 
 
 LIBRARY = _loaded()
@@ -85,7 +91,8 @@ scratch = _Scratch()
 
 
 def address(array: NDArray[Any]) -> Any:
-    """Of an array that is not empty. 0.5 µs, if it may be written to."""
+    """Of a contiguous array that is not empty, of the type that the function reads: nothing here can tell.
+    0.5 µs, if it may be written to."""
     if not array.flags.writeable:
         return array.ctypes.data
     buffer: Any = array

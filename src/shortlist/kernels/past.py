@@ -25,9 +25,10 @@ def own_past(
 
     items, during, ages: (n,) the past in order, whether each was in that session, and its age in any unit.
     bought: (m,). far, old: distance and age where it was never met. size: one past the largest id that
-    counts. found: (6, len(positions)), contiguous, written to.
+    counts. found: (6, len(positions)) of float32, contiguous, written to.
     """
     assert found.shape == (ROWS, len(positions))
+    assert found.dtype == np.float32
     assert found.flags.c_contiguous
     if len(positions):
         LIBRARY.own_past(

@@ -22,9 +22,10 @@ def strongest(
     ([[1, 0]], [[3.0, 1.0]], [2])
     """
     sources, n = scores.shape
+    assert 1 <= most <= sources
     ranks, values = np.empty((n, most), np.int32), np.empty((n, most), np.float64)
     counts = np.empty(n, np.int32)
-    if n and sources:
+    if n:
         scores, shares = (np.ascontiguousarray(given, np.float32) for given in (scores, shares))
         LIBRARY.strongest(
             address(scores), shares.tobytes(), sources, n, most, least,

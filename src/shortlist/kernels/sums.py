@@ -141,4 +141,5 @@ def among(positions: IntArray, ids: IntArray, size: int) -> BoolArray:
     >>> among(np.array([4, 2], np.int32), np.array([2, 3], np.int32), 8).tolist()
     [False, True]
     """
+    ids = np.ascontiguousarray(ids, np.int32)
     return SumsById(ids, np.ones((1, len(ids))), size).at(positions) > 0
