@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.kernels.sums import Rows, SumsById, among, summed
+from shortlist.kernels.sums import Rows, SumsById, summed
 
 IDS = st.integers(-2, 14)  # some are none, some beyond the size that is asked for
 SIZE = 12
@@ -116,12 +116,6 @@ def test_nothing_of_one_call_is_left_for_the_next() -> None:
 def test_many_of_one_id_are_one() -> None:
     found = summed(np.zeros(10_000, np.int32), np.ones(10_000), 1)
     assert (found.ids.tolist(), found.values.tolist()) == ([0], [[10_000.0]])
-
-
-@given(st.lists(IDS, max_size=8), st.sets(st.integers(0, SIZE - 1)))
-def test_who_is_among_others(positions: list[int], ids: set[int]) -> None:
-    found = among(np.array(positions, np.int32), np.array(sorted(ids), np.int32), SIZE)
-    assert found.tolist() == [position in ids for position in positions]
 
 
 def test_a_package_that_was_not_built_says_so_in_one_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import Query
 from shortlist.ranking.blend import Blend
 from shortlist.ranking.chain import Chain, Ranked, Steps, inline
-from shortlist.ranking.features import feature_names
+from shortlist.ranking.features import feature_names, trained
 from tests.ranking.conftest import Broken, Fixed
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def test_scoring_given_items_agrees_with_ranking_them(query: Query) -> None:
 
 def test_a_ranker_that_fails_leaves_the_order_to_the_blend(query: Query) -> None:
     source = Fixed("near", {3: 1.0, 4: 0.5})
-    broken = Chain([source], {"near": 5}, Broken(feature_names([source])), BLEND, 400)
+    broken = Chain([source], {"near": 5}, Broken(feature_names(trained([source]))), BLEND, 400)
     ranked = broken.rank(query, ALL)
     assert ranked.positions.tolist() == [3, 4]
     assert ranked.missing == {"ranker": "failed"}
@@ -108,7 +108,7 @@ def test_a_ranker_of_other_features_is_refused() -> None:
 def test_a_ranker_of_other_attributes_is_refused() -> None:
     source = Popular(np.zeros((5, 3), np.float32))
     plan, age = (UserCodes([Code(name, starts=(0.0,))]) for name in ("plan", "age"))
-    ranker = Broken(feature_names([source], plan))
+    ranker = Broken(feature_names(trained([source]), plan))
     Chain([source], {}, ranker, BLEND, 400, plan)
     for other in (age, NO_CODES):
         with pytest.raises(ValueError, match=r"user:plan.*train again"):

@@ -6,12 +6,12 @@ from shortlist.candidates.attributes import Code, UserCodes
 from shortlist.candidates.past import query_from
 from shortlist.candidates.popular import Popular
 from shortlist.candidates.source import Query
-from shortlist.ranking.features import feature_names, features
+from shortlist.ranking.features import feature_names, features, trained
 from tests.ranking.conftest import Fixed
 
 
 def seen(query: Query, *positions: int) -> dict[str, list[float]]:
-    sources = [Popular(np.arange(50, dtype=np.float32).reshape(5, 10)), Fixed("later", {})]
+    sources = trained([Popular(np.arange(50, dtype=np.float32).reshape(5, 10)), Fixed("later", {})])
     at = np.array(positions, np.int32)
     raw = {"popular": sources[0].score(query, at)}
     table = features(query, at, raw, sources)
@@ -51,7 +51,8 @@ def test_a_source_that_came_too_late_counts_nothing() -> None:
 
 
 def test_only_trained_sources_make_features() -> None:
-    assert not [name for name in feature_names([Fixed("trending", {})]) if name.startswith("trending")]
+    names = feature_names(trained([Fixed("trending", {})]))
+    assert not [name for name in names if name.startswith("trending")]
 
 
 def test_somebody_without_a_past_has_features_too() -> None:

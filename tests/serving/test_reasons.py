@@ -21,8 +21,8 @@ def why(
     positions = np.array([TABLE.position(item), TABLE.position("t3")], np.int32)
     # the other item gets half of everything, so that this one's scores are the largest
     scores = {name: np.array([value, value / 2], np.float32) for name, value in raw.items()}
-    types = {position: str(fields.get("last_type", "view")) for position in at}
-    found = reasons(
+    types = dict.fromkeys(past.split(), str(fields.get("last_type", "view")))
+    codes, of_what, spoken = reasons(
         query,
         positions,
         scores,
@@ -32,8 +32,7 @@ def why(
         last_type=types,
         own_categories=[TABLE.category_code(str(fields.get("own", "")))],
     )
-    code, of, sources = found[0]
-    return code, of, list(sources)
+    return codes[0], of_what[0], list(spoken[0])
 
 
 def test_an_item_leans_on_the_past_item_it_goes_with(model: Model) -> None:

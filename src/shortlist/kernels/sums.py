@@ -133,13 +133,3 @@ def summed(ids: IntArray, weights: Sums | FloatArray, size: int) -> SumsById:
         scratch.slots(size), size, address(found), address(values), most,
     )  # fmt: skip
     return SumsById(found[:count], values[:, :count], size)
-
-
-def among(positions: IntArray, ids: IntArray, size: int) -> BoolArray:
-    """(len(positions),) whether each is one of `ids`, of those below `size`.
-
-    >>> among(np.array([4, 2], np.int32), np.array([2, 3], np.int32), 8).tolist()
-    [False, True]
-    """
-    ids = np.ascontiguousarray(ids, np.int32)
-    return SumsById(ids, np.ones((1, len(ids))), size).at(positions) > 0

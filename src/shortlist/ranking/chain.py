@@ -14,7 +14,7 @@ from shortlist.candidates.attributes import NO_CODES, UserCodes
 from shortlist.candidates.source import Candidates, CandidateSource, Query
 from shortlist.kernels.sums import summed
 from shortlist.ranking.blend import Blend
-from shortlist.ranking.features import feature_names, features
+from shortlist.ranking.features import feature_names, features, trained
 from shortlist.ranking.scorer import Scorer, ScorerError
 
 log = structlog.get_logger()
@@ -91,7 +91,8 @@ class Chain:
         self.sources = list(sources)
         self.limits, self.ranker, self.blend, self.pool = dict(limits), ranker, blend, pool
         self.codes = codes
-        self.feature_names = feature_names(self.sources, codes)
+        self._trained = trained(self.sources)
+        self.feature_names = feature_names(self._trained, codes)
         if ranker is not None and tuple(ranker.feature_names) != self.feature_names:
             differ = set(ranker.feature_names) ^ set(self.feature_names)
             raise ValueError(
@@ -145,7 +146,7 @@ class Chain:
 
     def features(self, query: Query, found: Gathered) -> FloatArray:
         """(len(positions), len(feature_names)) what the ranker sees."""
-        return features(query, found.positions, found.raw, self.sources, self.codes)
+        return features(query, found.positions, found.raw, self._trained, self.codes)
 
     def _merged(self, found: Mapping[str, Candidates], allowed: BoolArray) -> IntArray:
         """The union, without what is not allowed; above `pool`, those that the blend of what the sources say
@@ -154,7 +155,7 @@ class Chain:
         if not lists:
             return np.empty(0, np.int32)
         # By the best place in any list, 250 found as much as these 160 do.
-        trust = [self._trust(name) / max(these.scores[0], TINY) for name, these in lists]
+        trust = [self._trust(name) / max(these.scores.item(0), TINY) for name, these in lists]
         shares = np.concatenate([these.scores for _, these in lists]) * np.repeat(
             trust, [len(these.scores) for _, these in lists]
         )

@@ -1,5 +1,6 @@
 """What the ranker knows of a candidate: one definition for training, evaluation, batch and serving."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,11 +16,11 @@ USER = ("history", "distinct", "session_length", "last_gap_log_s", "span_log_s",
 OWN = ("own_count", "own_distance", "own_age_log_s", "own_in_session", "own_bought", "own_share")
 
 
-def feature_names(sources: Sequence[CandidateSource], codes: UserCodes = NO_CODES) -> tuple[str, ...]:
+def feature_names(sources: Sequence[TrainedSource], codes: UserCodes = NO_CODES) -> tuple[str, ...]:
     """The columns: per trained source its score, score / largest and signals; then the user's own, their
     attributes last."""
     names: list[str] = []
-    for source in trained(sources):
+    for source in sources:
         names += [source.name, f"{source.name}:share"]
         names += [f"{source.name}:{signal}" for signal in source.signal_names]
     return (*names, *OWN, *USER, *(f"user:{name}" for name in codes.names))
@@ -34,23 +35,22 @@ def features(
     query: Query,
     positions: IntArray,
     raw: Mapping[str, FloatArray],
-    sources: Sequence[CandidateSource],
+    sources: Sequence[TrainedSource],
     codes: UserCodes = NO_CODES,
 ) -> FloatArray:
     """(len(positions), len(feature_names(sources, codes))) values of candidates.
 
     raw: by source name, scores aligned with `positions`; a source without any (late, failed) counts 0.
     """
-    named = trained(sources)
     attributes = query.attributes if query.attributes is not None else codes.missing
     user = [*_user(query), *attributes]
     starts, end = [], 0
-    for source in named:
+    for source in sources:
         starts.append(end)
         end += 2 + len(source.signal_names)
     # By column first: each is written at once.
     table = np.zeros((end + len(OWN) + len(user), len(positions)), np.float32)
-    for source, start in zip(named, starts, strict=True):
+    for source, start in zip(sources, starts, strict=True):
         scores = raw.get(source.name)
         if scores is not None:
             table[start] = scores
@@ -90,13 +90,13 @@ def _user(query: Query) -> list[float]:
     n = len(query.items)
     if not n:
         return [0.0] * len(USER)
-    in_session = int((query.session == query.session[-1]).sum())
+    in_session = int(np.count_nonzero(query.session == query.session[-1]))
     newest, oldest = float(query.ages_s[-1]), float(query.ages_s[0])
     return [
         n,
         len(distinct(query).items),
         in_session,
-        np.log1p(newest),
-        np.log1p(oldest - newest),
+        math.log1p(newest),
+        math.log1p(oldest - newest),
         len(query.bought),
     ]

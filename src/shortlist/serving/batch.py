@@ -118,7 +118,7 @@ class Batch:
         recommender, snapshot, table = self._recommender, self._snapshot, self._snapshot.table
         if case.user is not None:
             known = recommender.know(case.name, snapshot)
-            query, last = recommender.query(case.name, known), last_types(case.user, snapshot)
+            query, last = recommender.query(case.name, known), last_types(case.user)
         else:
             known, query, last = recommender.nobody(snapshot), history_query(case.history, snapshot), {}
         positions = among[allowed(known, self._settings.rules)[among]]
@@ -127,7 +127,7 @@ class Batch:
         positions, scores = positions[order], chances[order]
         if not len(positions):
             return []
-        why = reasons(
+        codes, of_what, _ = reasons(
             query,
             positions,
             {source.name: source.score(query, positions) for source in self._chain.sources},
@@ -139,7 +139,7 @@ class Batch:
         )
         return [
             Row(case.name, table.ids[position], rank, score, words(code, of, table))
-            for rank, (position, score, (code, of, _)) in enumerate(
-                zip(positions.tolist(), scores.tolist(), why, strict=True), 1
+            for rank, (position, score, code, of) in enumerate(
+                zip(positions.tolist(), scores.tolist(), codes, of_what, strict=True), 1
             )
         ]

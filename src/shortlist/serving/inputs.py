@@ -164,6 +164,7 @@ class Watch:
         positions = np.sort(candidates)
         n = len(snapshot.model.item_ids) if snapshot.model is not None else 0
         ids = snapshot.table.ids
+        newer = positions[np.searchsorted(positions, n) :].tolist() if positions.max(initial=-1) >= n else []
         return Inputs(
             how=how,
             settings=settings,
@@ -173,7 +174,7 @@ class Watch:
             filter=where,
             rules=rules,
             candidates=packed(positions),
-            newer=tuple(ids[at] for at in positions[np.searchsorted(positions, n) :].tolist()),
+            newer=tuple(ids[at] for at in newer),
             attributes=_row(query),
             trends=self.trends(code),
             vectors=self._vectors,

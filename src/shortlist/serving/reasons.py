@@ -107,19 +107,23 @@ def reasons(
     table: ItemTable,
     sources: Mapping[str, CandidateSource],
     weights: Mapping[str, float],
-    last_type: Mapping[int, str],
+    last_type: Mapping[str, str],
     own_categories: Sequence[int],
-) -> list[tuple[str, str, dict[str, float]]]:
-    """(code, of what, raw scores of the sources that speak for it, strongest first) per item.
+) -> tuple[list[str], list[str], list[dict[str, float]]]:
+    """For each item a code, of what it speaks, and the raw scores of the sources that speak for it, strongest
+    first.
 
-    last_type: by position, the user's last event on a past item. own_categories: codes.
+    last_type: by item id, the user's last event on a past item. own_categories: codes.
     """
+    codes: list[str] = []
+    of_what: list[str] = []
+    spoken: list[dict[str, float]] = []
     if not raw or not len(positions):
-        return []
+        return codes, of_what, spoken
     names, ranked, scores, counts = speaking(raw, weights)
     past, nearest = leaning(query, positions, sources)
     rows = zip(
-        ranked.tolist(),
+        np.array(names, object)[ranked].tolist(),
         counts.tolist(),
         scores.round(5).tolist(),
         nearest.tolist(),
@@ -128,22 +132,21 @@ def reasons(
     )
     ids, categories = table.ids, table.categories
     own = {*own_categories, query.category}
-    said_of = [(OF_TYPE.get(last_type.get(of, ""), "viewed"), ids[of]) for of in past.tolist()]
-    named = names.__getitem__
-    result = []
-    for ranks, count, values, near, code in rows:
-        spoken = dict(zip(map(named, ranks[:count]), values, strict=False))  # of the rest nothing is said
-        first = named(ranks[0]) if count else "popular"
+    said_of = [(OF_TYPE.get(last_type.get(ids[of], ""), "viewed"), ids[of]) for of in past.tolist()]
+    for speakers, count, values, near, category in rows:
+        spoken.append(dict(zip(speakers[:count], values, strict=False)))  # of the rest nothing is said
+        first = speakers[0] if count else "popular"
         if first == "popular":
-            of = categories[code] if code >= 0 and code in own else ""
-            why = "popular_category" if of else "popular"
+            of = categories[category] if category >= 0 and category in own else ""
+            code = "popular_category" if of else "popular"
         elif first in ("trending", "again"):
-            why, of = first, ""
+            code, of = first, ""
         elif near < 0 or first == "segment" or (count == 1 and first == "als"):
-            why, of = "taste", ""
+            code, of = "taste", ""
         else:
-            why, of = said_of[near]
+            code, of = said_of[near]
             if first == "bought_together":
-                why = first
-        result.append((why, of, spoken))
-    return result
+                code = first
+        codes.append(code)
+        of_what.append(of)
+    return codes, of_what, spoken

@@ -105,7 +105,7 @@ class Recommender:
             items = first_slate.popular_items(user, known, mask, settings.cache.pool)
         else:
             tired = damping(user, snapshot.table, settings.features, now_ms)
-            last = last_types(user, snapshot)
+            last = last_types(user)
             items, missing, candidates = yield from self.items(
                 query, mask, snapshot, last, known.categories, by.factors, tired
             )
@@ -199,7 +199,7 @@ class Recommender:
         query: Query,
         mask: BoolArray,
         snapshot: Snapshot,
-        last_type: Mapping[int, str],
+        last_type: Mapping[str, str],
         categories: Sequence[int],
         factors: FloatArray | None = None,
         tired: tuple[IntArray, FloatArray] = NOT_TIRED,
@@ -220,7 +220,7 @@ class Recommender:
             scores = damped(ranked.positions, scores, tired)
             best = rerank.ranking(scores)[:size]  # → rules: those that need the whole list
             positions, scores = ranked.positions[best], scores[best]
-            why = reasons(
+            codes, of_what, spoken = reasons(
                 query,
                 positions,
                 {name: values[best] for name, values in ranked.raw.items()},
@@ -231,12 +231,8 @@ class Recommender:
                 own_categories=categories,
             )
             ids, missing, candidates = snapshot.table.ids, ranked.missing, ranked.positions
-            items = [
-                PooledItem(ids[position], score, sources, code, of)
-                for position, score, (code, of, sources) in zip(
-                    positions.tolist(), scores.tolist(), why, strict=True
-                )
-            ]
+            named = [ids[position] for position in positions.tolist()]
+            items = [*map(PooledItem, named, scores.tolist(), spoken, codes, of_what)]
         rest = fallback.others(
             snapshot, mask, size - len(items), taken=positions, categories=categories, category=query.category
         )
@@ -318,11 +314,10 @@ def category_code(category: str, snapshot: Snapshot) -> int:
     return code if code >= 0 else len(snapshot.table.categories) + 1_000_000
 
 
-def last_types(features: Features, snapshot: Snapshot) -> dict[int, str]:
-    """Position of a past item → what the user did with it last."""
-    position = snapshot.table.position
-    of_survey = {position(item_id): EventType.LIKE.value for item_id in liked(features)}
-    return of_survey | {position(seen.item_id): seen.type for seen in features.history}
+def last_types(features: Features) -> dict[str, str]:
+    """By id of a past item what the user did with it last."""
+    of_survey = dict.fromkeys(liked(features), EventType.LIKE.value)
+    return of_survey | {seen.item_id: seen.type for seen in features.history}
 
 
 def warm(snapshot: Snapshot) -> None:

@@ -37,9 +37,9 @@ class Snapshot:
     """One model with what it needs. Replaced as a whole, so that a request sees one of them throughout.
 
     rulebook: the operator's rules over the table. model, chain: None before the first training; the model's
-    vector sources take new items in. prepared: what new users are served from. popular_lists: filled as
-    asked, by category code, each with the categories that it was made of. world: names it, in records of
-    what was made from it.
+    vector sources take new items in. prepared: what new users are served from. indexes: those that take new
+    items in. popular_lists: filled as asked, by category code, each with the categories that it was made of.
+    world: names it, in records of what was made from it.
     """
 
     table: ItemTable
@@ -48,6 +48,7 @@ class Snapshot:
     trends: Trends | None
     rulebook: Rulebook
     prepared: Prepared
+    indexes: tuple[LiveIndex, ...] = ()
     popular_lists: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
     world: str = field(default_factory=lambda: urandom(6).hex())
 
@@ -59,9 +60,7 @@ class Snapshot:
     @property
     def vector_changes(self) -> int:
         """How many times items were put into vector indexes since it was made."""
-        sources = self.model.sources.values() if self.model is not None else ()
-        indexes = [source.index for source in sources if isinstance(source, VectorSource)]
-        return sum(index.serial for index in indexes if isinstance(index, LiveIndex))
+        return sum(index.serial for index in self.indexes)
 
     @property
     def codes(self) -> UserCodes:
@@ -106,18 +105,22 @@ def snapshot(
     bases: by source, its index with items that came after training, where it was built before. rulebook:
     over this very table; None: there are no rules.
     """
-    chain = None
+    chain, indexes = None, tuple[LiveIndex, ...]()
     if model is not None:
         live: dict[str, TrainedSource] = {
             name: source.live(table, (bases or {}).get(name)) if isinstance(source, VectorSource) else source
             for name, source in model.sources.items()
         }
         model = replace(model, sources=live)
+        known = (source.index for source in live.values() if isinstance(source, VectorSource))
+        indexes = tuple(index for index in known if isinstance(index, LiveIndex))
         sources: list[CandidateSource] = list(model.sources.values())
         if trends is not None and settings.trending > 0:
             sources.append(Trending(trends, table))
         chain = Chain(sources, limits(settings), model.ranker, model.blend, settings.pool, model.codes)
-    return Snapshot(table, model, chain, trends, rulebook or Rulebook(table), _prepared(model, table))
+    return Snapshot(
+        table, model, chain, trends, rulebook or Rulebook(table), _prepared(model, table), indexes
+    )
 
 
 def _prepared(model: Model | None, table: ItemTable) -> Prepared:

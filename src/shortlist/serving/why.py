@@ -109,14 +109,14 @@ def explain(
         if chain.ranker is not None:
             values = chain.features(query, found)[row].tolist()
             seen = {name: value for name, value in zip(chain.feature_names, values, strict=True) if value}
-        ((code, of, _),) = reasons(
+        (code,), (of,), _ = reasons(
             query,
             np.array([at], np.int32),
             {name: raw[row : row + 1] for name, raw in found.raw.items()},
             table=table,
             sources=snapshot.model.sources,
             weights=snapshot.model.blend.weights,
-            last_type=last_types(features, snapshot),
+            last_type=last_types(features),
             own_categories=own_categories(features, snapshot),
         )
         reason = words(code, of, table)
