@@ -39,10 +39,11 @@ static inline int64_t sums_of(const id_t *ids_of, const float *weights, int64_t 
 {
     int64_t count = 0;
     for (int64_t row = 0; row < rows; row++) {
-        if (!is_inside(of[row], known))
+        const int64_t from = of ? of[row] : row;
+        if (from < 0 || from >= known)
             continue;
-        const id_t *ids = ids_of + (int64_t)of[row] * width;
-        const float *weight = weights ? weights + (int64_t)of[row] * width : 0;
+        const id_t *ids = ids_of + from * width;
+        const float *weight = weights ? weights + from * width : 0;
         for (int64_t at = 0; at < width; at++) {
             const double w = weight ? weight[at] : 1.0;
             const id_t id = ids[at];
@@ -61,8 +62,8 @@ static inline int64_t sums_of(const id_t *ids_of, const float *weights, int64_t 
 }
 
 /* What rows lend to ids: values[j][t] = sum over rows of lent[j][row] * weight of ids[t] there.
- * ids_of, weights: `known` rows of `width`; weights may be null: all 1. of: (rows,) which rows; from `known` on
- * they have nothing. lent: (kinds, rows), of one kind or two.
+ * ids_of, weights: `known` rows of `width`; weights may be null: all 1. of: (rows,) which rows, null: the first
+ * ones; from `known` on they have nothing. lent: (kinds, rows), of one kind or two.
  * found: (capacity,) the different ids in order of appearance. values: (kinds, capacity). capacity: one more than
  * there can be. Returns how many. */
 int64_t row_sums(const id_t *ids_of, const float *weights, int64_t width, int64_t known, const id_t *of,

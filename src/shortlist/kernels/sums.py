@@ -127,9 +127,8 @@ def summed(ids: IntArray, weights: Sums | FloatArray, size: int) -> SumsById:
     assert kinds in (1, 2)
     most = min(len(ids), size) + 1
     found, values = np.empty(most, np.int32), np.empty((kinds, most), np.float64)
-    each = np.arange(len(ids), dtype=np.int32)
     count = LIBRARY.row_sums(
-        ints(ids), None, 1, len(ids), ints(each), len(ids), floats(weights), kinds,
+        ints(ids), None, 1, len(ids), None, len(ids), floats(weights), kinds,
         scratch.slots(size), size, address(found), address(values), most,
     )  # fmt: skip
     return SumsById(found[:count], values[:, :count], size)

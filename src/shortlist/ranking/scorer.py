@@ -28,8 +28,11 @@ class Calibration(Struct, frozen=True):
 
     def probability(self, raw: FloatArray) -> FloatArray:
         """(n,) probabilities of (n,) raw scores."""
-        odds = np.exp(-(self.slope * raw + self.offset))
-        return np.asarray(1 / (1 + odds), np.float32)
+        against = np.multiply(raw, -self.slope, dtype=np.float32)
+        against -= np.float32(self.offset)
+        np.exp(against, out=against)
+        against += 1
+        return np.divide(1, against, out=against)
 
 
 class Scorer(ABC):

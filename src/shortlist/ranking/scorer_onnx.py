@@ -1,5 +1,7 @@
 """The scorer in this process: ONNX Runtime, then the calibration. Never late, so timeouts are ignored."""
 
+import math
+
 import numpy as np
 import onnxruntime
 
@@ -31,6 +33,6 @@ class OnnxScorer(Scorer):
             return np.zeros(0, np.float32)
         (raw,) = self._session.run(None, {self._input: np.ascontiguousarray(features, np.float32)})
         scores = self.calibration.probability(np.asarray(raw, np.float32).ravel())
-        if len(scores) != len(features) or not np.isfinite(scores).all():
+        if len(scores) != len(features) or not math.isfinite(scores.sum()):  # one that is not makes it so
             raise ScorerUnavailable(f"ranker {self.model_version} answered with something that is no score")
         return scores

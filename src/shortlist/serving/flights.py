@@ -49,6 +49,7 @@ class Flights:
     ) -> None:
         """tracks: of users that somebody asked for, by id. snapshot: the one that serves now."""
         self._settings, self._cache, self._recommender, self._answers = settings, cache, recommender, answers
+        self._asked = telemetry.RECOMPUTES.labels(ASKED)
         self._threads, self._tracks, self._snapshot = threads, tracks, snapshot
         self._loop, self._now_ms = loop, now_ms
         self._flights: dict[str, Flight] = {}
@@ -92,7 +93,7 @@ class Flights:
         else:
             if is_new:
                 self._flights[key] = flight
-                telemetry.RECOMPUTES.labels(ASKED).inc()
+                self._asked.inc()
             flight.begin_by = began + BEGIN_BY * self._settings.serving.budget_ms / 1000.0
             if flight.moves < 0 and not flight.is_urgent:  # it may wait in the background queue
                 flight.is_urgent = True
