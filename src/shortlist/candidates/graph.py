@@ -20,7 +20,7 @@ BANDWIDTH = 256
 LAST = 200
 ASKED = 256  # users whose vectors the index is tried with
 # Less than other sources keep: users lie between many lists, and to keep 98 % would take three times as long.
-KEPT_OF_NEAREST = 0.9
+KEPT_OF_NEAREST = 0.85
 
 
 class Graph(VectorSource):

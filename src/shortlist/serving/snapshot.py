@@ -27,7 +27,7 @@ from shortlist.settings import CandidateSettings
 
 FALLBACK = 300  # items of a popular list: a slate of the largest size, with two in three filtered away
 TREND = 50  # trending items looked at where nothing better fills a slate up
-LISTS = 1_000  # categories whose popular lists are kept
+LISTS = 1_000  # popular lists that are kept, and trending ones
 
 NOTHING: IntArray = np.empty(0, np.int32)
 
@@ -38,8 +38,8 @@ class Snapshot:
 
     rulebook: the operator's rules over the table. model, chain: None before the first training; the model's
     vector sources take new items in. prepared: what new users are served from. indexes: those that take new
-    items in. popular_lists: filled as asked, by category code, each with the categories that it was made of.
-    world: names it, in records of what was made from it.
+    items in. popular_lists, trending_lists: filled as asked, by category code (and length), each with what it
+    was made of. world: names it, in records of what was made from it.
     """
 
     table: ItemTable
@@ -50,6 +50,7 @@ class Snapshot:
     prepared: Prepared
     indexes: tuple[LiveIndex, ...] = ()
     popular_lists: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
+    trending_lists: dict[tuple[int, int], tuple[tuple[Any, Any], IntArray]] = field(default_factory=dict)
     world: str = field(default_factory=lambda: urandom(6).hex())
 
     @property
@@ -82,7 +83,13 @@ class Snapshot:
         name = self.table.category_name(category)
         if self.trends is None or (name is None and category >= 0):
             return NOTHING
-        return self.table.positions(self.trends.top(name, limit))
+        weights, columns = self.trends.weights(), self.table.columns
+        made_of, known = self.trending_lists.get((category, limit), ((None, None), NOTHING))
+        if made_of[0] is not weights or made_of[1] is not columns:
+            known = self.table.positions(self.trends.top(name, limit))
+            if (category, limit) in self.trending_lists or len(self.trending_lists) < LISTS:
+                self.trending_lists[category, limit] = (weights, columns), known
+        return known
 
     def _popular(self, category: int) -> IntArray:
         source = self.model.sources.get("popular") if self.model is not None else None
