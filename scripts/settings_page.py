@@ -1,5 +1,6 @@
 """Writes docs/settings.md from the declarations in settings.py; a test holds the page to them."""
 
+import inspect
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,15 @@ def page() -> str:
         if name != section:
             section = name
             said = next(f.type for f in msgspec.structs.fields(Settings) if f.name == name).__doc__
-            lines += ["", f"## {name}", "", f"{said}", "", "| setting | default | meaning |", "|---|---|---|"]
+            lines += [
+                "",
+                f"## {name}",
+                "",
+                inspect.cleandoc(said or ""),
+                "",
+                "| setting | default | meaning |",
+                "|---|---|---|",
+            ]
         default = msgspec.json.encode(row.default).decode()
         lines.append(f"| `{key}` | `{default}` | {row.meaning} |")
     return "\n".join(lines) + "\n"

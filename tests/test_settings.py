@@ -1,7 +1,9 @@
 """Settings: origins, unknown names, wrong types."""
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from shortlist.settings import Settings, SettingsError, load
@@ -45,6 +47,9 @@ def test_a_value_that_is_none_of_the_choices_gets_the_list(tmp_path: Path) -> No
     assert str(bad.value) == f'{file}: server.mode must be one of development, production, not "prod"'
 
 
+ANY = {("rules", "min_margin")}  # below 0: what is sold at a loss, too
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -70,3 +75,34 @@ def test_broken_toml_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "shortlist.toml").write_text("[cache\n")
     with pytest.raises(SettingsError, match=r"shortlist\.toml"):
         load(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CANDIDATES__POOL", "-1"),
+        ("CANDIDATES__ALS", "-1"),
+        ("CACHE__POOL", "0"),
+        ("CACHE__TTL_S", "-5"),
+        ("SERVING__LIMIT", "-3"),
+        ("SERVING__BUDGET_MS", "0"),
+        ("LOG__MAX_WAITING_EVENTS", "-1"),
+        ("FEATURES__HISTORY", "0"),
+        ("TRAINING__FACTORS", "0"),
+    ],
+)
+def test_numbers_that_nothing_can_work_with_are_refused(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"SHORTLIST_{name}: \S+ must be a (whole )?number"):
+        load(tmp_path, {f"SHORTLIST_{name}": value})
+
+
+def test_every_number_but_a_weight_has_a_range() -> None:
+    """A setting that may be anything is one that can turn serving into nonsense without a word."""
+    for section in msgspec.structs.fields(Settings):
+        declared: Any = msgspec.inspect.type_info(section.type)
+        for one in declared.fields:
+            number = one.type.type if isinstance(one.type, msgspec.inspect.Metadata) else one.type
+            if isinstance(number, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+                bounds = (number.ge, number.gt, number.le, number.lt)
+                may_be_any = section.name == "weights" or (section.name, one.name) in ANY
+                assert may_be_any or any(bound is not None for bound in bounds), f"{section.name}.{one.name}"

@@ -42,8 +42,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "development"
     host: Annotated[str, said("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), said("Port to listen on; 0 takes a free one.")] = 8000
-    drain_s: Annotated[float, said("Seconds that requests in flight get after SIGTERM.")] = 10.0
-    max_body_bytes: Annotated[int, said("Largest request body accepted, in bytes.")] = 4_000_000
+    drain_s: Annotated[float, Meta(ge=0), said("Seconds that requests in flight get after SIGTERM.")] = 10.0
+    max_body_bytes: Annotated[int, Meta(ge=1), said("Largest request body accepted, in bytes.")] = 4_000_000
     cors_origins: Annotated[
         str, said("Origins whose pages may call the API, with spaces between; * for any, empty for none.")
     ] = ""
@@ -58,16 +58,16 @@ class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True):
     jwks_file: Annotated[str, said("JWKS file with the RS256 public keys; read again when it changes.")] = ""
     issuer: Annotated[str, said("Required `iss` of a token; empty: any.")] = ""
     audience: Annotated[str, said("Required `aud` of a token; empty: none expected.")] = ""
-    leeway_s: Annotated[float, said("Clock skew allowed on `exp` and `nbf`, in seconds.")] = 30.0
+    leeway_s: Annotated[float, Meta(ge=0), said("Clock skew allowed on `exp` and `nbf`, in seconds.")] = 30.0
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Rate limits (flow 1)."""
 
     recommendations_per_min: Annotated[
-        int, said("Requests per minute and user over /recommendations and /similar.")
+        int, Meta(ge=1), said("Requests per minute and user over /recommendations and /similar.")
     ] = 100
-    events_per_min: Annotated[int, said("Requests to /events per minute and user.")] = 600
+    events_per_min: Annotated[int, Meta(ge=1), said("Requests to /events per minute and user.")] = 600
     service_exempt: Annotated[bool, said("Whether service and admin tokens are free of rate limits.")] = True
 
 
@@ -80,33 +80,45 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 100
     retention_days: Annotated[
         float,
+        Meta(ge=0),
         said("Days after which events leave the log, once a copy of the features stands for them; 0: never."),
     ] = 0.0
     dedup_window: Annotated[
         int,
+        Meta(ge=0),
         said(
             "Two events of a user with one event_id count once if at most so many events of the same log "
             "partition (a share of all users) lie between them; changing it needs `shortlist rebuild`."
         ),
     ] = 10_000
     max_waiting_events: Annotated[
-        int, said("Events that may wait for the disk before /events answers 503.")
+        int, Meta(ge=1), said("Events that may wait for the disk before /events answers 503.")
     ] = 50_000
-    future_s: Annotated[float, said("Seconds an event's time may lie ahead of the server's clock.")] = 300.0
+    future_s: Annotated[
+        float, Meta(ge=0), said("Seconds an event's time may lie ahead of the server's clock.")
+    ] = 300.0
 
 
 class FeatureSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The feature store (flow 4). What changes the meaning of features needs `shortlist rebuild`."""
 
     url: Annotated[str, said("Where features live; rocksdb: means beside the log.")] = "rocksdb:"
-    batch: Annotated[int, said("Most records folded in one atomic step.")] = 200
-    history: Annotated[int, said("Items of a user's past that are kept.")] = 200
-    session_gap_s: Annotated[float, said("Silence after which a new session begins, in seconds.")] = 1800.0
+    batch: Annotated[int, Meta(ge=1), said("Most records folded in one atomic step.")] = 200
+    history: Annotated[int, Meta(ge=1), said("Items of a user's past that are kept.")] = 200
+    session_gap_s: Annotated[
+        float, Meta(gt=0), said("Silence after which a new session begins, in seconds.")
+    ] = 1800.0
     expire_days: Annotated[
-        float, said("Days after a user's last append until last items, session and affinity expire.")
+        float,
+        Meta(gt=0),
+        said("Days after a user's last append until last items, session and affinity expire."),
     ] = 7.0
-    trending_half_life_h: Annotated[float, said("Hours in which an event's share in trending halves.")] = 24.0
-    affinity_half_life_days: Annotated[float, said("Days in which a category's affinity halves.")] = 14.0
+    trending_half_life_h: Annotated[
+        float, Meta(gt=0), said("Hours in which an event's share in trending halves.")
+    ] = 24.0
+    affinity_half_life_days: Annotated[
+        float, Meta(gt=0), said("Days in which a category's affinity halves.")
+    ] = 14.0
     fatigue_impressions: Annotated[
         float,
         Meta(ge=0),
@@ -153,24 +165,28 @@ class WeightSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class CandidateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How many candidates each source brings (flow 8); 0 turns a source off."""
 
-    deadline_ms: Annotated[float, said("Milliseconds a source has before the slate goes on without it.")] = (
-        20.0
-    )
-    pool: Annotated[int, said("Most candidates that go on to scoring.")] = 160
-    als: Annotated[int, said("Candidates from collaborative filtering.")] = 50
-    content: Annotated[int, said("Candidates by text and attributes.")] = 30
-    item_to_item: Annotated[int, said("Candidates near the last items in the FAISS index.")] = 50
-    item_knn: Annotated[int, said("Candidates from item-kNN.")] = 100
-    transitions: Annotated[int, said("Candidates that followed the last items.")] = 100
-    session: Annotated[int, said("Candidates from similar sessions (V-SkNN).")] = 100
-    graph: Annotated[int, said("Candidates from GF-CF, where events have no order.")] = 100
-    bought_together: Annotated[int, said("Candidates bought together with the last items.")] = 30
-    again: Annotated[int, said("Candidates that the user had before, where they may come again.")] = 100
-    popular: Annotated[int, said("Popular candidates.")] = 30
+    deadline_ms: Annotated[
+        float, Meta(gt=0), said("Milliseconds a source has before the slate goes on without it.")
+    ] = 20.0
+    pool: Annotated[int, Meta(ge=1), said("Most candidates that go on to scoring.")] = 160
+    als: Annotated[int, Meta(ge=0), said("Candidates from collaborative filtering.")] = 50
+    content: Annotated[int, Meta(ge=0), said("Candidates by text and attributes.")] = 30
+    item_to_item: Annotated[int, Meta(ge=0), said("Candidates near the last items in the FAISS index.")] = 50
+    item_knn: Annotated[int, Meta(ge=0), said("Candidates from item-kNN.")] = 100
+    transitions: Annotated[int, Meta(ge=0), said("Candidates that followed the last items.")] = 100
+    session: Annotated[int, Meta(ge=0), said("Candidates from similar sessions (V-SkNN).")] = 100
+    graph: Annotated[int, Meta(ge=0), said("Candidates from GF-CF, where events have no order.")] = 100
+    bought_together: Annotated[int, Meta(ge=0), said("Candidates bought together with the last items.")] = 30
+    again: Annotated[
+        int, Meta(ge=0), said("Candidates that the user had before, where they may come again.")
+    ] = 100
+    popular: Annotated[int, Meta(ge=0), said("Popular candidates.")] = 30
     segment: Annotated[
-        int, said("Candidates that users with the same attributes take (`training.user_attributes`).")
+        int,
+        Meta(ge=0),
+        said("Candidates that users with the same attributes take (`training.user_attributes`)."),
     ] = 30
-    trending: Annotated[int, said("Trending candidates.")] = 20
+    trending: Annotated[int, Meta(ge=0), said("Trending candidates.")] = 20
 
 
 class RuleSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,9 +195,11 @@ class RuleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: Annotated[bool, said("Whether caps, boosts and the margin filter apply; filters always do.")] = (
         True
     )
-    max_per_category: Annotated[int, said("Most items of one category in a slate; 0: no cap.")] = 3
-    max_per_brand: Annotated[int, said("Most items of one brand in a slate; 0: no cap.")] = 2
-    trending_boost: Annotated[float, said("Share by which a trending item's score rises.")] = 0.10
+    max_per_category: Annotated[
+        int, Meta(ge=0), said("Most items of one category in a slate; 0: no cap.")
+    ] = 3
+    max_per_brand: Annotated[int, Meta(ge=0), said("Most items of one brand in a slate; 0: no cap.")] = 2
+    trending_boost: Annotated[float, Meta(ge=0), said("Share by which a trending item's score rises.")] = 0.10
     min_margin: Annotated[
         float, said("Items below this margin (share of price) are left out; unknown margins pass.")
     ] = 0.05
@@ -194,25 +212,27 @@ class CacheSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The slate cache (flows 1 and 2)."""
 
     url: Annotated[str, said("Where pools are cached; memory: is in this process.")] = "memory:"
-    ttl_s: Annotated[float, said("Seconds a pool is fresh.")] = 3600.0
-    stale_s: Annotated[float, said("Seconds a pool may still serve as fallback.")] = 86_400.0
-    pool: Annotated[int, said("Items in a cached pool.")] = 100
-    max_entries: Annotated[int, said("Pools kept in process.")] = 50_000
-    max_bytes: Annotated[int, said("Memory that pools in process may take, in bytes.")] = 400_000_000
+    ttl_s: Annotated[float, Meta(ge=0), said("Seconds a pool is fresh.")] = 3600.0
+    stale_s: Annotated[float, Meta(ge=0), said("Seconds a pool may still serve as fallback.")] = 86_400.0
+    pool: Annotated[int, Meta(ge=1), said("Items in a cached pool.")] = 100
+    max_entries: Annotated[int, Meta(ge=1), said("Pools kept in process.")] = 50_000
+    max_bytes: Annotated[int, Meta(ge=1), said("Memory that pools in process may take, in bytes.")] = (
+        400_000_000
+    )
 
 
 class ServingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How a slate is computed."""
 
-    limit: Annotated[int, said("Items in a slate when the request does not say.")] = 10
-    max_limit: Annotated[int, said("Most items a request may ask for.")] = 100
-    budget_ms: Annotated[float, said("Milliseconds a miss has before a fallback answers.")] = 50.0
+    limit: Annotated[int, Meta(ge=1), said("Items in a slate when the request does not say.")] = 10
+    max_limit: Annotated[int, Meta(ge=1), said("Most items a request may ask for.")] = 100
+    budget_ms: Annotated[float, Meta(gt=0), said("Milliseconds a miss has before a fallback answers.")] = 50.0
     miss_threads: Annotated[
         int,
         Meta(ge=1),
         said("Threads that compute misses; more than one pays where numpy's part is large (big catalogs)."),
     ] = 1
-    similar: Annotated[int, said("Items /similar answers when the request does not say.")] = 20
+    similar: Annotated[int, Meta(ge=1), said("Items /similar answers when the request does not say.")] = 20
 
 
 class ExplorationSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -261,7 +281,7 @@ class ExplorationSettings(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=1_000), said("New items tried out at a time, the oldest first; the others wait.")
     ] = 100
     window_h: Annotated[
-        float, said("Hours after a slate in which a click or purchase counts as its doing.")
+        float, Meta(gt=0), said("Hours after a slate in which a click or purchase counts as its doing.")
     ] = 24.0
     salt: Annotated[str, said("Chooses which users see which new item; another one draws anew.")] = "new"
 
@@ -289,14 +309,14 @@ class TrainingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The training pipeline (flow 5)."""
 
     days: Annotated[
-        float, said("Days of history that training reads, counted from the last event; 0: all.")
+        float, Meta(ge=0), said("Days of history that training reads, counted from the last event; 0: all.")
     ] = 0.0
-    factors: Annotated[int, said("Dimensions of collaborative vectors.")] = 128
-    content_dim: Annotated[int, said("Dimensions of text vectors.")] = 128
-    seed: Annotated[int, said("Seed of every random choice.")] = 7
-    threads: Annotated[int, said("Threads that training uses; 0: all cores.")] = 0
+    factors: Annotated[int, Meta(ge=1), said("Dimensions of collaborative vectors.")] = 128
+    content_dim: Annotated[int, Meta(ge=1), said("Dimensions of text vectors.")] = 128
+    seed: Annotated[int, Meta(ge=0), said("Seed of every random choice.")] = 7
+    threads: Annotated[int, Meta(ge=0), said("Threads that training uses; 0: all cores.")] = 0
     bot_events_per_min: Annotated[
-        int, said("Users above this many events in a minute are left out as bots.")
+        int, Meta(ge=1), said("Users above this many events in a minute are left out as bots.")
     ] = 100
     ranker: Annotated[bool, said("Whether to train the ranker; without it the blend serves.")] = True
     user_attributes: Annotated[

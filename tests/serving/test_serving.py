@@ -18,6 +18,7 @@ from shortlist.catalog.store import ItemUnknown
 from shortlist.coldstart.exploration import Exploration
 from shortlist.features.store import Features, FeatureStore, StoreUnavailable
 from shortlist.models.model import Model
+from shortlist.ops import telemetry
 from shortlist.serving.serving import Serving
 from shortlist.serving.slate import Ask, AskInvalid
 from shortlist.settings import ExplorationSettings
@@ -683,3 +684,10 @@ def test_a_list_that_the_caller_brings_is_put_in_order_and_unknown_ids_are_named
             assert scores == sorted(scores, reverse=True)
 
     run(scenario)
+
+
+def test_metrics_say_how_much_is_served_and_how_old_the_model_is(shop: Shop, model: Model) -> None:
+    with shop.serving(model=model) as serving:
+        text = telemetry.exposition().decode()
+        assert f"shortlist_catalog_items {serving.table.servable.sum():.1f}" in text
+        assert "shortlist_model_age_seconds 3600.0" in text

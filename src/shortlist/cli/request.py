@@ -31,7 +31,7 @@ def _when(ms: int) -> str:
 
 def _head(answer: "Explained") -> Iterator[str]:
     who = answer.user_id if answer.user_id is not None else "nobody in particular"
-    asked = [f"in {answer.context}", f"page {answer.page} of {answer.limit}"]
+    asked = [f"in {answer.context}", f"page {answer.page}, {answer.limit} to a page"]
     asked += [f"of {answer.category}"] * bool(answer.category) + [f"where {answer.filter}"] * bool(
         answer.filter
     )

@@ -117,6 +117,9 @@ class Serving:
             now_ms=now_ms,
         )
 
+        telemetry.CATALOG_ITEMS.set_function(lambda: int(self.table.servable.sum()))
+        telemetry.MODEL_AGE.set_function(self._model_age_s)
+
     @property
     def table(self) -> ItemTable:
         """The live items. A new model brings a new table."""
@@ -419,6 +422,10 @@ class Serving:
         if self._exploration is not None:
             model = self._snapshot.model
             self._exploration.refresh(self._snapshot.table, len(model.item_ids) if model is not None else 0)
+
+    def _model_age_s(self) -> float:
+        """Of the model that serves; 0 where none does."""
+        return max(0.0, (self._now_ms() - self.model.trained_ms) / 1000.0) if self.model is not None else 0.0
 
     def _left(self, began: float) -> float:
         return max(0.0, self.settings.serving.budget_ms / 1000.0 - (perf_counter() - began))
