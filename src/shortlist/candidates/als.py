@@ -167,13 +167,10 @@ class Als(VectorSource):
         cosines /= _lengths(rows)
         return np.asarray(cosines.T, np.float32)
 
-    def user(self, query: Query) -> FloatArray | None:
-        """The folded-in vector (f,), made once per query; None without a known past."""
-        if "als:user" not in query.memo:
-            items, strength = strengths(query, len(self.index), self.typical)
-            query.memo["als:user"] = self.solved(items, strength * self.confidence)
-        user: FloatArray | None = query.memo["als:user"]
-        return user
+    def vector(self, query: Query) -> FloatArray | None:
+        """The folded-in vector (f,); None without a known past."""
+        items, strength = strengths(query, len(self.index), self.typical)
+        return self.solved(items, strength * self.confidence)
 
     def solved(self, items: IntArray, confidence: FloatArray) -> FloatArray | None:
         """The vector (f,) of somebody who chose these items with these confidences (α × strength).

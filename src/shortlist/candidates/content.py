@@ -112,15 +112,11 @@ class Content(VectorSource):
         found[2] = (theirs == own[0]) & (theirs >= 0)
         return found.T
 
-    def user(self, query: Query) -> FloatArray | None:
+    def vector(self, query: Query) -> FloatArray | None:
         """The mean of the last items, the newest weighing most."""
-        if self.name not in query.memo:
-            last, _ = last_distinct(query, len(self.category), LAST)
-            user = None
-            if len(last):
-                mean = WEIGHTS[: len(last)] @ self.index.rows(last)
-                length = math.sqrt(mean @ mean)
-                user = mean / np.float32(length) if length > 0 else None
-            query.memo[self.name] = user
-        vector: FloatArray | None = query.memo[self.name]
-        return vector
+        last, _ = last_distinct(query, len(self.category), LAST)
+        if not len(last):
+            return None
+        mean = WEIGHTS[: len(last)] @ self.index.rows(last)
+        length = math.sqrt(mean @ mean)
+        return mean / np.float32(length) if length > 0 else None

@@ -62,10 +62,7 @@ class Graph(VectorSource):
         """The fitted source again."""
         return cls(arrays["left"].astype(np.float32, copy=False), VectorIndex.from_arrays(arrays))
 
-    def user(self, query: Query) -> FloatArray | None:
-        """The sum of the last items, once per query."""
-        if self.name not in query.memo:
-            last, _ = last_distinct(query, len(self.left), LAST)
-            query.memo[self.name] = self.left.take(last, axis=0).sum(axis=0) if len(last) else None
-        vector: FloatArray | None = query.memo[self.name]
-        return vector
+    def vector(self, query: Query) -> FloatArray | None:
+        """The sum of the last items."""
+        last, _ = last_distinct(query, len(self.left), LAST)
+        return self.left.take(last, axis=0).sum(axis=0) if len(last) else None

@@ -101,13 +101,10 @@ class ItemToItem(VectorSource):
         order = np.lexsort((positions, -scores))
         return Candidates(positions[order], scores[order])
 
-    def user(self, query: Query) -> FloatArray | None:
+    def vector(self, query: Query) -> FloatArray | None:
         """The last items as one vector, the newest first."""
-        if self.name not in query.memo:
-            last, _ = last_distinct(query, len(self.index), LAST)
-            query.memo[self.name] = WEIGHTS[: len(last)] @ self.index.rows(last) if len(last) else None
-        vector: FloatArray | None = query.memo[self.name]
-        return vector
+        last, _ = last_distinct(query, len(self.index), LAST)
+        return WEIGHTS[: len(last)] @ self.index.rows(last) if len(last) else None
 
 
 def _joined(factors: FloatArray, texts: FloatArray, counts: NDArray[Any]) -> FloatArray:

@@ -26,8 +26,15 @@ class VectorSource(TrainedSource):
     index: Index
 
     @abstractmethod
-    def user(self, query: Query) -> FloatArray | None:
+    def vector(self, query: Query) -> FloatArray | None:
         """(dimensions,) the vector of this user's past; None where it says nothing."""
+
+    def user(self, query: Query) -> FloatArray | None:
+        """The same, made once per query."""
+        if self.name not in query.memo:
+            query.memo[self.name] = self.vector(query)
+        vector: FloatArray | None = query.memo[self.name]
+        return vector
 
     def placed(
         self, positions: IntArray, items: Sequence[Item | None], texts: FloatArray

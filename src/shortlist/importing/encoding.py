@@ -14,7 +14,8 @@ MARKS = (
 # Where in a character of ASCII its own byte lies, the others being zero; out of how many. The wider ones come
 # first: what is text in them is none in the others.
 WIDE = {"utf-32-le": (0, 4), "utf-32-be": (3, 4), "utf-16-le": (0, 2), "utf-16-be": (1, 2)}
-CONTROL = 0.02  # share of control characters from which on it is no text
+CONTROL = dict.fromkeys(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+MOST_CONTROL = 0.02  # of the first characters; text has none, or a stray one
 
 
 def encoding_of(head: bytes, told: str = "", shown: str = "the text") -> str:
@@ -49,6 +50,11 @@ def codec_of(encoding: str) -> str:
         raise Unreadable(f"no encoding {encoding!r}; try utf-8, latin-1 or utf-16") from None
 
 
+def is_written(text: str) -> bool:
+    """Whether it is what people or programs write: hardly any control characters."""
+    return len(text) - len(text.translate(CONTROL)) <= MOST_CONTROL * len(text)
+
+
 def _wide(head: bytes) -> str:
     """Which wide encoding this is text in, without a mark; else ""."""
     if b"\0" not in head:
@@ -63,8 +69,7 @@ def _is_text(head: bytes, encoding: str) -> bool:
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return False
-    controls = sum(character < " " and character not in "\t\r\n" for character in text)
-    return "\n" in text and "\0" not in text and controls <= CONTROL * len(text)
+    return "\n" in text and "\0" not in text and is_written(text)
 
 
 def _is_mostly_ascii(head: bytes, encoding: str) -> bool:

@@ -10,7 +10,7 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
-from shortlist.importing.encoding import codec_of, encoding_of
+from shortlist.importing.encoding import codec_of, encoding_of, is_written
 from shortlist.importing.found import Found, Staged
 from shortlist.importing.problem import Unreadable
 
@@ -168,15 +168,12 @@ MAGIC = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook; save the sheet as CSV"),
     (b"\x80\x04", "a pickle of Python; write it as Parquet"),
 )
-CONTROL = dict.fromkeys(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
-MOST_CONTROL = 0.02  # of the first characters; text has none, or a stray one
 
 
 def _refuse_binary(found: Found, head: bytes, text: str) -> None:
     """Raise Unreadable with what the file is when it is not text."""
     what = next((name for magic, name in MAGIC if head.startswith(magic)), "")
-    strange = len(text) - len(text.translate(CONTROL))
-    if what or strange > MOST_CONTROL * len(text):
+    if what or not is_written(text):
         raise Unreadable(
             f"{found.shown}: not text but {what or 'something binary'}; "
             "CSV, TSV, JSON lines and Parquet are read"

@@ -239,8 +239,8 @@ void links_to(const id_t *ids_of, const float *weights, int64_t width, int64_t k
 }
 
 /* What a user did with each of `positions` before: six rows of `wanted`, filled in.
- * items, during, ages: (length,) the past in order, whether each was in the session at hand, and how long ago in
- * what unit ever. bought: (owned,) ids. out: how often; how many came after the last time, `far` where there was
+ * items, during, ages: (length,) the past in order, whether each was in the session at hand, and how long ago, in
+ * any unit. bought: (owned,) ids. out: how often; how many came after the last time, `far` where there was
  * none; its age, `old` where there was none; how often in the session; whether it was bought; what share of the
  * past it is. */
 void own_past(const id_t *items, const uint8_t *during, const float *ages, int64_t length, const id_t *bought,
